@@ -48,6 +48,7 @@ class Role(StrEnum):
     EXP_PROBS_B = "exp_probs_b"
     OUTPUT_NORM = "output_norm"
     OUTPUT = "output"
+    POOLER = "pooler"
     CLS = "cls"
     CLS_TRANSFORM = "cls_transform"
     CLS_NORM = "cls_norm"
@@ -55,6 +56,8 @@ class Role(StrEnum):
     PROJECTOR_NORM = "mm_projector_norm"
     MTP_PROJ = "nextn_eh_proj"
     MTP_NORM = "nextn_norm"
+    MTP_ENORM = "nextn_enorm"
+    MTP_HNORM = "nextn_hnorm"
     OTHER = "other"
 
 
@@ -64,7 +67,7 @@ class Kind(StrEnum):
     WEIGHT = "weight"
     BIAS = "bias"
     SCALE = "scale"
-    """Block scales of a quantised weight; belongs to the weight named in :attr:`Part.scale_of`."""
+    """Block scales of a quantised weight, which points at them in :attr:`Part.scale`."""
     BUFFER = "buffer"
     """Masks, rotary tables, position ids: never trained, never evidence."""
 
@@ -135,6 +138,9 @@ class Part:
         Added to a norm gain before use (1.0 where the family stores ``gain - 1``).
     scale : TensorEntry or None
         Block scales to multiply with after decoding.
+    scale_block : tuple of int or None
+        Rows and columns of the *stored* plane that one scale covers; stored element ``(r, c)``
+        takes scale ``(r // scale_block[0], c // scale_block[1])``.
     """
 
     tower: str
@@ -148,14 +154,16 @@ class Part:
     layout: Layout
     offset: float = 0.0
     scale: TensorEntry | None = None
+    scale_block: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
         """The stored tensor's name, with the role when the tensor is fused."""
-        whole = self.layout.plane_rows * self.layout.plane_cols == self.shape[0] * (
-            self.shape[1] if len(self.shape) > 1 else 1
+        if self.parameters == self.entry.size:
+            return self.entry.name
+        return f"{self.entry.name}[{self.role}]" if self.expert is None else (
+            f"{self.entry.name}[{self.expert.index}, {self.role}]"
         )
-        return self.entry.name if whole and self.layout.plane == 0 else f"{self.entry.name}[{self.role}]"
 
     @property
     def parameters(self) -> int:
@@ -168,10 +176,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Symmetry:
-    """Whether an axis of a tower is exchangeable, and why or why not."""
+    """Whether an axis of a tower is exchangeable, and why or why not.
+
+    Attributes
+    ----------
+    holds : bool
+        Over the whole axis, in every matrix of the tower.
+    reason : str
+    block : int
+        When positive, `holds` is False but indices are exchangeable inside aligned
+        runs of this many, so that the *local* form of a test stays exact.
+    """
 
     holds: bool
     reason: str
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True)

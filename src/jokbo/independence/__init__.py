@@ -1,0 +1,1 @@
+"""Independence tests: one file a test, all exact under symmetries that training respects."""

@@ -1,0 +1,1 @@
+"""Where checkpoint bytes come from: disk, hub, HTTP, cloud storage, memory; and the cache between."""

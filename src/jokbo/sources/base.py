@@ -8,12 +8,16 @@ commit where there is one.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jokbo.errors import NotFoundError
+from jokbo.errors import FormatError, NotFoundError, RangeError
+from jokbo.sources.progress import Progress
+
+_STATS_LOCK = threading.Lock()  # one for all: an increment holds it for under a microsecond
 
 
 class ByteRange(NamedTuple):
@@ -83,6 +87,13 @@ class ReadStats:
     bytes_read: int = 0
     bytes_from_cache: int = 0
 
+    def add(self, *, requests: int = 0, bytes_read: int = 0, bytes_from_cache: int = 0) -> None:
+        """Count, safely from any thread (``+=`` on a field is not)."""
+        with _STATS_LOCK:
+            self.requests += requests
+            self.bytes_read += bytes_read
+            self.bytes_from_cache += bytes_from_cache
+
 
 class Source(ABC):
     """A checkpoint's files, read by range.
@@ -118,13 +129,21 @@ class Source(ABC):
         """Read a whole small file, refusing one larger than `max_bytes`."""
         info = self.file_info(file)
         if info.size > max_bytes:
-            from jokbo.errors import FormatError
-
             raise FormatError(
                 f"{self.identity.name}: {file} is {info.size:,} bytes; a file of this kind has at most "
                 f"{max_bytes:,}. Check that the file is what its name says."
             )
         return self.read(file, 0, info.size)
+
+    def check_reads(self, reads: Sequence[Read]) -> None:
+        """Raise where a wish names a file that is not there, or bytes outside its file."""
+        for file, (start, stop) in reads:
+            size = self.file_info(file).size
+            if not 0 <= start <= stop <= size:
+                raise RangeError(
+                    f"{self.identity.name}: {file} has {size:,} bytes; bytes {start:,} to {stop:,} lie "
+                    "outside. What asks for them is wrong, or the file is truncated: fetch it again."
+                )
 
     def file_info(self, file: str) -> FileInfo:
         """Size and digest of one file."""
@@ -139,10 +158,11 @@ class Source(ABC):
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
-    """How sources are opened; every field is a command-line option as well."""
+    """How sources are opened; every field but `progress` is a command-line option as well."""
 
     offline: bool = False
     cache_dir: str | None = None
     cache_bytes: int = 4 << 30
     endpoint: str | None = None
     token: str | None = field(default=None, repr=False)
+    progress: Progress | None = field(default=None, repr=False, compare=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from jokbo.errors import RangeError
 from jokbo.sources.base import FileInfo, Read, ReadStats, Source, SourceIdentity
 
 
@@ -22,20 +21,16 @@ class MemorySource(Source):
         self._contents = dict(files)
         self.identity = SourceIdentity(kind="memory", name=name)
         self.files = {
-            file: FileInfo(len(data), hashlib.sha256(data).hexdigest()) for file, data in self._contents.items()
+            file: FileInfo(len(data), hashlib.sha256(data).hexdigest())
+            for file, data in self._contents.items()
         }
         self.stats = ReadStats()
 
     def read_many(self, reads: Sequence[Read]) -> list[bytes]:
         """Cut each range out of its file."""
+        self.check_reads(reads)
         answers = []
         for file, (start, stop) in reads:
-            size = self.file_info(file).size
-            if not 0 <= start <= stop <= size:
-                raise RangeError(
-                    f"{self.identity.name}: {file} has {size:,} bytes; bytes {start:,} to {stop:,} lie outside."
-                )
             answers.append(self._contents[file][start:stop])
-        self.stats.requests += len(reads)
-        self.stats.bytes_read += sum(map(len, answers))
+        self.stats.add(requests=len(reads), bytes_read=sum(map(len, answers)))
         return answers

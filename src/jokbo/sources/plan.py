@@ -44,7 +44,9 @@ def merge_reads(reads: Sequence[Read], *, max_gap_bytes: int, max_request_bytes:
     [Request(file='a', range=ByteRange(start=0, stop=20), members=(1, 2)), \
 Request(file='a', range=ByteRange(start=90, stop=99), members=(0,))]
     """
-    order = sorted(range(len(reads)), key=lambda i: (reads[i].file, reads[i].range.start, reads[i].range.stop))
+    order = sorted(
+        range(len(reads)), key=lambda i: (reads[i].file, reads[i].range.start, reads[i].range.stop)
+    )
     requests: list[Request] = []
     for i in order:
         file, (start, stop) = reads[i].file, reads[i].range

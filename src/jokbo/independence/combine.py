@@ -1,0 +1,151 @@
+"""From results to one e-value a component: families, clusters, stages.
+
+Within a component and family: the overlapping scores of a cluster are averaged; clusters,
+whose randomness is independent, are combined by a mixture of products; stages are
+averaged with fixed weights, a stage not read counting zero, so that reading more when the
+evidence is not yet clear keeps the error rate. Between families e-values are averaged.
+Channel evidence is kept apart for bodies: it says "shared basis" and nothing more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from scipy.special import logsumexp
+
+from jokbo.independence.base import Alignment, Cluster, Family, IndependenceResult
+from jokbo.independence.betting import average, combine_clusters
+from jokbo.views.component import Component, ComponentKind
+
+STAGES: Mapping[str, float] = MappingProxyType({"screen": 0.1, "rows": 0.6, "tensors": 0.3})
+"""Reading stages in order, with the weights that their e-values carry."""
+
+BODY = frozenset({ComponentKind.ATTENTION, ComponentKind.MLP, ComponentKind.EXPERTS})
+
+NO_EVALUE = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyEvidence:
+    """What one family says of one component.
+
+    Attributes
+    ----------
+    log_evalue : float
+        Natural log, over all stages.
+    log_local : float
+        The same from local forms alone; ``-inf`` where the family has none.
+    clusters : mapping of Cluster to float
+        Averaged log e-value of each cluster at the last stage that read it.
+    """
+
+    family: Family
+    log_evalue: float
+    log_local: float
+    clusters: Mapping[Cluster, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentEvidence:
+    """All families of one component.
+
+    Attributes
+    ----------
+    log_evalue : float
+        Mean over the families that can speak for the component itself.
+    families : mapping of Family to FamilyEvidence
+    """
+
+    component: Component
+    log_evalue: float
+    families: Mapping[Family, FamilyEvidence]
+
+    def log_family(self, family: Family) -> float:
+        """Log e-value of a family, ``-inf`` where it was not tested."""
+        return self.families[family].log_evalue if family in self.families else NO_EVALUE
+
+
+def combine_component(
+    component: Component, results: Sequence[IndependenceResult], *, local_only: Iterable[Family]
+) -> ComponentEvidence:
+    """Combine the results of one component.
+
+    Parameters
+    ----------
+    results : sequence of IndependenceResult
+        All of this component.
+    local_only : iterable of Family
+        Families whose axis failed E0: only their local forms count.
+    """
+    local_only = frozenset(local_only)
+    families = {}
+    for family in Family:
+        mine = [result for result in results if result.family is family]
+        if not mine:
+            continue
+        local = [result for result in mine if result.local]
+        full = [result for result in mine if not result.local]
+        counted = [*local, *(r for r in full if not r.rests_on_order)] if family in local_only else full
+        if counted:
+            families[family] = FamilyEvidence(
+                family, _over_stages(counted), _over_stages(local), _last_clusters(counted)
+            )
+    speaking = [f for f in families.values() if component.kind not in BODY or f.family is not Family.CHANNELS]
+    return ComponentEvidence(component, average([f.log_evalue for f in speaking]), MappingProxyType(families))
+
+
+def _over_stages(results: Sequence[IndependenceResult]) -> float:
+    terms = []
+    for stage, weight in STAGES.items():
+        clusters = _cluster_averages([result for result in results if result.stage == stage])
+        if clusters:
+            terms.append(math.log(weight) + combine_clusters(list(clusters.values())))
+    return float(logsumexp(terms)) if terms else NO_EVALUE
+
+
+def _cluster_averages(results: Sequence[IndependenceResult]) -> dict[Cluster, float]:
+    scores: dict[Cluster, list[float]] = {}
+    for result in results:
+        for row in result.rows:
+            scores.setdefault(row.cluster, []).append(row.log_evalue)
+    # Every result of a stage scores the same clusters, so a mean over those present is a fixed-weight mean.
+    return {cluster: average(values) for cluster, values in scores.items()}
+
+
+def _last_clusters(results: Sequence[IndependenceResult]) -> Mapping[Cluster, float]:
+    best: dict[Cluster, float] = {}
+    for stage in STAGES:
+        for cluster, value in _cluster_averages([r for r in results if r.stage == stage]).items():
+            best[cluster] = max(value, best.get(cluster, -math.inf))
+    return MappingProxyType(best)
+
+
+def strongest_alignment(
+    results: Sequence[IndependenceResult], families: Iterable[Family], *, log_threshold: float
+) -> tuple[Alignment, float] | None:
+    """The alignment class that fired and the mean cosine in it.
+
+    Only clusters whose own evidence reaches `log_threshold` count, all of them where none
+    does: a single copied layer is judged by its own rows.
+
+    Returns
+    -------
+    alignment, effect_size : or None
+        Of the result with the largest effect among those that fired.
+    """
+    wanted = frozenset(families)
+    found: list[tuple[float, Alignment]] = []
+    for result in results:
+        if result.family not in wanted or result.test == "fixed_points" or not result.rows:
+            continue
+        fired = [row for row in result.rows if row.log_evalue >= log_threshold]
+        if fired:
+            weight = sum(row.n for row in fired)
+            found.append((sum(row.n * row.effect_size for row in fired) / weight, result.alignment))
+    if not found:
+        return None
+    effect, alignment = max(found)
+    return alignment, effect

@@ -1,0 +1,230 @@
+"""Examine two models: every component that both have, by every exact test that applies.
+
+The order is fixed: norms, embedding and output head, then MLPs, experts and attention by
+rows; whole matrices only where a body component is still undecided and the budget
+allows. What could not be compared is kept with its reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from threadpoolctl import threadpool_limits
+
+from jokbo.independence.base import Family
+from jokbo.independence.combine import BODY, STAGES, ComponentEvidence, combine_component
+from jokbo.independence.exams.attention import AttentionExam
+from jokbo.independence.exams.base import Bench, ExamRecord, Rotation
+from jokbo.independence.exams.channels import NormExam, TableExam
+from jokbo.independence.exams.units import UnitExam
+from jokbo.independence.learned import SharedLearning
+from jokbo.independence.plan import Budget, Lot, ReadingPlan
+from jokbo.views.component import Component, ComponentKind, Reason, components
+from jokbo.views.ledger import Ledger
+from jokbo.views.model import Model
+
+BLAS_THREADS = 1
+"""Fixed, so that sums are added in one order and the same input gives the same bits."""
+
+LOG_CLEAR = math.log(1e8)
+"""A body component with this much evidence needs no further reading."""
+
+Exam = UnitExam | AttentionExam | TableExam | NormExam
+Progress = Callable[[str, str], None]
+
+
+@dataclass(slots=True)
+class Examination:
+    """All that was found, before any verdict.
+
+    Attributes
+    ----------
+    exams : dict of Component to Exam
+    untested : dict of Component to Reason
+        Components that no exact test covers, or that one model lacks.
+    parameters : tuple of dict
+        Parameters of each component, reference and candidate.
+    learning : dict of str to SharedLearning
+        By tower.
+    stages : tuple of str
+        Stages that were read.
+    """
+
+    bench: Bench
+    exams: dict[Component, Exam] = field(default_factory=dict)
+    untested: dict[Component, Reason] = field(default_factory=dict)
+    parameters: tuple[dict[Component, int], dict[Component, int]] = field(default_factory=lambda: ({}, {}))
+    learning: dict[str, SharedLearning] = field(default_factory=dict)
+    rotations: dict[str, Rotation | None] = field(default_factory=dict)
+    stages: tuple[str, ...] = ()
+
+    def records(self) -> list[ExamRecord]:
+        """Every exam's record, tested or not, in a fixed order."""
+        return [self.exams[component].record for component in self.exams]
+
+    def evidence(self, component: Component) -> ComponentEvidence | None:
+        """Combined evidence of a tested component; None where nothing was tested."""
+        record = self.exams[component].record
+        if record.reason is not None or not record.results:
+            return None
+        return combine_component(component, record.results, local_only=record.local_only)
+
+
+def examine(
+    reference: Model,
+    candidate: Model,
+    *,
+    seed: int = 0,
+    budget: Budget | None = None,
+    plan: ReadingPlan | None = None,
+    progress: Progress | None = None,
+) -> Examination:
+    """Run every exact test that two models allow, within the budget.
+
+    Parameters
+    ----------
+    reference, candidate : Model
+    seed : int
+        With both digests, decides what is read.
+    budget : Budget, optional
+    plan : ReadingPlan, optional
+    progress : callable, optional
+        Called with (stage, component) before each exam.
+
+    Returns
+    -------
+    Examination
+    """
+    budget = budget or Budget()
+    bench = Bench(
+        Ledger(reference, budget_bytes=budget.bytes_of(reference.catalog.data_bytes)),
+        Ledger(candidate, budget_bytes=budget.bytes_of(candidate.catalog.data_bytes)),
+        Lot(seed, reference.digest, candidate.digest),
+        plan or (ReadingPlan(tensor_layers=0) if budget.text == "full" else ReadingPlan()),
+        budget,
+    )
+    found = Examination(bench, parameters=(components(reference.anatomy), components(candidate.anatomy)))
+    tell = progress or (lambda stage, component: None)
+    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+        _assign(found)
+        first = "screen" if budget.last_stage == "screen" else "rows"
+        _read_rows(found, first, tell)
+        found.stages = (first,)
+        if first == "rows" and _undecided(found):
+            _read_tensors(found, tell)
+            found.stages = ("rows", "tensors")
+    _note_learning(found)
+    return found
+
+
+_ORDER = (
+    ComponentKind.NORMS,
+    ComponentKind.EMBEDDING,
+    ComponentKind.OUTPUT,
+    ComponentKind.ROUTER,
+    ComponentKind.PROJECTOR,
+    ComponentKind.MLP,
+    ComponentKind.EXPERTS,
+    ComponentKind.ATTENTION,
+)
+
+
+def _assign(found: Examination) -> None:
+    """Give each component its exam, or the reason why there is none."""
+    names = dict.fromkeys([*found.parameters[0], *found.parameters[1]])
+    for component in sorted(names, key=lambda c: (c.tower, _rank(c.kind))):
+        missing = [side for side, sizes in enumerate(found.parameters) if component not in sizes]
+        if missing:
+            found.untested[component] = Reason(f"absent_in_{('reference', 'candidate')[missing[0]]}")
+        elif component.kind in (ComponentKind.MLP, ComponentKind.EXPERTS):
+            found.exams[component] = UnitExam(found.bench, component)
+        elif component.kind is ComponentKind.ATTENTION:
+            found.exams[component] = AttentionExam(found.bench, component)
+        elif component.kind is ComponentKind.NORMS:
+            found.exams[component] = NormExam(found.bench, component)
+        elif component.kind in _ORDER:
+            found.exams[component] = TableExam(found.bench, component)
+        else:
+            found.untested[component] = Reason("no_exact_test")
+
+
+def _rank(kind: ComponentKind) -> int:
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+
+
+def _read_rows(found: Examination, stage: str, tell: Progress) -> None:
+    for component, exam in found.exams.items():
+        tell(stage, str(component))
+        if isinstance(exam, AttentionExam):
+            exam.tied_layers = _tied_layers(found, component.tower)
+        exam.read_rows(stage)
+
+
+def _tied_layers(found: Examination, tower: str) -> dict[int, int]:
+    """Layers whose MLPs depend on one another; their attention is tied as well."""
+    exam = found.exams.get(Component(tower, ComponentKind.MLP)) or found.exams.get(
+        Component(tower, ComponentKind.EXPERTS)
+    )
+    return {b.layer: h.layer for b, h in exam.heads.items()} if isinstance(exam, UnitExam) else {}
+
+
+def _undecided(found: Examination) -> bool:
+    """Whether whole matrices could still tell: a body that is unclear, or learning not yet seen."""
+    for component, exam in found.exams.items():
+        if component.kind in BODY and exam.record.reason is None:
+            evidence = found.evidence(component)
+            if evidence is None or evidence.log_evalue < LOG_CLEAR:
+                return True
+    norms = [exam.correlation for exam in found.exams.values() if isinstance(exam, NormExam)]
+    return all(value is None or abs(value) < 0.9 for value in norms)
+
+
+def _read_tensors(found: Examination, tell: Progress) -> None:
+    bench = found.bench
+    for component, exam in found.exams.items():
+        if component.kind not in BODY or not isinstance(exam, UnitExam | AttentionExam):
+            continue
+        if component.tower not in found.rotations:
+            found.rotations[component.tower] = _solve_rotation(found, component.tower)
+        tell("tensors", str(component))
+        exam.read_tensors(found.rotations[component.tower])
+        if found.rotations[component.tower] is None and exam.record.reason is None:
+            width = max(t.hidden_size for t in bench.towers(component.tower) or ())
+            exam.record.notes.append(Reason("rotation_not_solved", {"width": width}))
+
+
+def _solve_rotation(found: Examination, tower: str) -> Rotation | None:
+    """Procrustes on the tower's embedding, where it is small enough or the user asked for more."""
+    exam = found.exams.get(Component(tower, ComponentKind.EMBEDDING))
+    towers = found.bench.towers(tower)
+    if not isinstance(exam, TableExam) or towers is None or exam.record.reason is not None:
+        return None
+    width = towers[0].hidden_size
+    if width > found.bench.plan.max_rotation_width and not found.bench.budget.explicit:
+        return None
+    return exam.rotation(width)
+
+
+def _note_learning(found: Examination) -> None:
+    for tower in {component.tower for component in found.exams}:
+        norms = found.exams.get(Component(tower, ComponentKind.NORMS))
+        units = [
+            exam.overlap
+            for component, exam in found.exams.items()
+            if component.tower == tower and isinstance(exam, UnitExam) and exam.overlap is not None
+        ]
+        found.learning[tower] = SharedLearning(
+            norms.correlation if isinstance(norms, NormExam) else None, max(units) if units else None
+        )
+
+
+def last_stage(found: Examination) -> str:
+    """The deepest stage that was read."""
+    return max(found.stages, key=list(STAGES).index)
+
+
+def families_of(found: Examination, component: Component) -> frozenset[Family]:
+    """Families that were tested on a component."""
+    return frozenset(result.family for result in found.exams[component].record.results)

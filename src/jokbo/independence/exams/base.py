@@ -1,0 +1,89 @@
+"""What every exam works with and what it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from jokbo.architectures.base import Anatomy, Tower
+from jokbo.independence.base import Family, IndependenceResult
+from jokbo.independence.index_structure import AxisCheck
+from jokbo.independence.plan import Budget, Lot, ReadingPlan
+from jokbo.views.component import Component, Reason, shared_tower
+from jokbo.views.ledger import Ledger
+
+if TYPE_CHECKING:
+    from jokbo.views.rows import RowsWish
+
+
+@dataclass(slots=True)
+class Bench:
+    """Both models on the bench, with the plan and the lot that decide what is read."""
+
+    reference: Ledger
+    candidate: Ledger
+    lot: Lot
+    plan: ReadingPlan
+    budget: Budget
+
+    @property
+    def ledgers(self) -> tuple[Ledger, Ledger]:
+        """Reference, candidate."""
+        return self.reference, self.candidate
+
+    @property
+    def anatomies(self) -> tuple[Anatomy, Anatomy]:
+        """Reference, candidate."""
+        return self.reference.model.anatomy, self.candidate.model.anatomy
+
+    def towers(self, name: str) -> tuple[Tower, Tower] | None:
+        """A tower's facts in both."""
+        return shared_tower(*self.anatomies, name)
+
+    def affords(self, reference: list[RowsWish], candidate: list[RowsWish]) -> bool:
+        """Whether both budgets cover these rows."""
+        return self.reference.affords(reference) and self.candidate.affords(candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class AxisSize:
+    """What an accuser could relabel: `n` rows of width `d` on the axis of a family."""
+
+    n: int
+    d: int
+
+
+@dataclass(slots=True)
+class ExamRecord:
+    """What an exam found.
+
+    Attributes
+    ----------
+    component : Component
+    reason : Reason or None
+        Why the component could not be compared; None when it was.
+    results : list of IndependenceResult
+    checks : list of AxisCheck
+    local_only : set of Family
+        Families whose axis failed E0.
+    signs_refused : bool
+        E0(c) failed: sign evidence is not believed.
+    axes : mapping of Family to AxisSize
+    notes : list of Reason
+        What was not tested although the component was, and why.
+    """
+
+    component: Component
+    reason: Reason | None = None
+    results: list[IndependenceResult] = field(default_factory=list)
+    checks: list[AxisCheck] = field(default_factory=list)
+    local_only: set[Family] = field(default_factory=set)
+    signs_refused: bool = False
+    axes: dict[Family, AxisSize] = field(default_factory=dict)
+    notes: list[Reason] = field(default_factory=list)
+
+
+Rotation = Float[np.ndarray, "hidden hidden"]

@@ -1,0 +1,244 @@
+"""The exam of the residual basis: embedding, output head and norms, along their channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int
+
+from jokbo.architectures.base import Part, Role
+from jokbo.independence.base import Cluster, Family
+from jokbo.independence.channel_signs import channel_signs
+from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
+from jokbo.independence.grams import AxisGrams, normalise, ranks
+from jokbo.independence.index_structure import AxisCheck, axis_features, index_structure
+from jokbo.independence.norm_pattern import align_norms, centred_correlation, norm_pattern
+from jokbo.independence.rank_betting import LOCAL_BLOCK, rank_betting
+from jokbo.independence.alignment import procrustes
+from jokbo.views.component import Component, ComponentKind, Reason, both_hold
+from jokbo.views.rows import RowsWish
+from jokbo.views.samples import fetch_matrix_rows, fetch_norms
+from jokbo.views.tokens import match_tokens
+
+SCATTERED_TOKENS = 256
+"""Rows read where shared tokens do not lie side by side: each may cost a request."""
+
+_TABLES = {
+    ComponentKind.EMBEDDING: (Role.TOKEN_EMBD, Role.PATCH_EMBD),
+    ComponentKind.OUTPUT: (Role.OUTPUT,),
+    ComponentKind.ROUTER: (Role.FFN_GATE_INP,),
+    ComponentKind.PROJECTOR: (Role.PROJECTOR,),
+}
+
+
+@dataclass(slots=True)
+class TableExam:
+    """An embedding, an output head, or another matrix whose rows are matched by text or by number.
+
+    Attributes
+    ----------
+    rows : pair of arrays (rows, channels), or None
+        What the rows stage read; bounds are planted into them.
+    """
+
+    bench: Bench
+    component: Component
+    record: ExamRecord = field(init=False)
+    parts: tuple[Part | None, Part | None] = field(init=False)
+    rows: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        self.record = ExamRecord(self.component)
+        self.parts = tuple(self._table(anatomy) for anatomy in self.bench.anatomies)  # type: ignore[assignment]
+        self.record.reason = self._compare_shapes()
+
+    def _table(self, anatomy: object) -> Part | None:
+        from jokbo.architectures.base import Anatomy
+
+        assert isinstance(anatomy, Anatomy)
+        for role in _TABLES[self.component.kind]:
+            for part in anatomy.select(self.component.tower, role):
+                if len(part.shape) == 2:
+                    return part
+        return None
+
+    def _compare_shapes(self) -> Reason | None:
+        for part, where in zip(self.parts, ("reference", "candidate"), strict=True):
+            if part is None:
+                return Reason(f"absent_in_{where}")
+        a, b = self.parts
+        assert a is not None and b is not None
+        towers = self.bench.towers(self.component.tower)
+        if towers is None and self.component.tower != "projector":
+            return Reason("tower_absent")
+        if a.shape[1] != b.shape[1]:
+            return Reason("hidden_sizes_differ", {"reference": a.shape[1], "candidate": b.shape[1]})
+        if "hidden" not in (a.axes[1], b.axes[1]) or towers is None:
+            return Reason("no_channel_symmetry")
+        if not (both_hold(towers, "channel_sign") or both_hold(towers, "channel_permutation")):
+            return Reason("no_channel_symmetry")
+        # An accuser may relabel channels, whose columns are as long as the table.
+        self.record.axes[Family.CHANNELS] = AxisSize(a.shape[1], min(a.shape[0], b.shape[0]))
+        return None
+
+    def _matched(self, count: int) -> tuple[np.ndarray, np.ndarray, str]:
+        """Row numbers of both models that stand for the same token, or the same number."""
+        a, b = self.parts
+        assert a is not None and b is not None
+        if a.axes[0] == "vocab":
+            models = [ledger.model for ledger in self.bench.ledgers]
+            mine, theirs, how = match_tokens(
+                models[0].vocabulary, models[1].vocabulary, reference_rows=a.shape[0], candidate_rows=b.shape[0]
+            )
+        elif a.shape[0] == b.shape[0]:
+            mine = theirs = np.arange(a.shape[0])
+            how = "number"
+        else:
+            return np.empty(0, int), np.empty(0, int), "none"
+        if len(mine) > count:
+            window = self.bench.lot.window(f"{self.component}/rows", len(mine), count)
+            together = all(np.ptp(ids[window]) == count - 1 for ids in (mine, theirs))
+            if not together:
+                rng = self.bench.lot.draw(f"{self.component}/scattered")
+                window = np.sort(rng.choice(len(mine), min(count, SCATTERED_TOKENS), replace=False))
+            mine, theirs = mine[window], theirs[window]
+        return mine, theirs, how
+
+    def fetch(self, count: int) -> tuple[np.ndarray, np.ndarray, str] | None:
+        """Fetch matched rows of both models; None where the budget does not cover them."""
+        mine, theirs, how = self._matched(count)
+        a, b = self.parts
+        assert a is not None and b is not None
+        if not self.bench.affords([RowsWish(a, mine)], [RowsWish(b, theirs)]):
+            return None
+        return (
+            fetch_matrix_rows(self.bench.reference, a, mine),
+            fetch_matrix_rows(self.bench.candidate, b, theirs),
+            how,
+        )
+
+    def read_rows(self, stage: str) -> None:
+        """Stage one or two: a window of matched rows, tested along their channels."""
+        if self.record.reason is not None:
+            return
+        found = self.fetch(self.bench.plan.tokens)
+        if found is None:
+            self.record.reason = Reason("budget_excludes_rows")
+            return
+        a, b, how = found
+        # Rows that are zero, constant or equal in one model carry nothing of that model.
+        keep = (np.ptp(a, axis=1) > 0) & (np.ptp(b, axis=1) > 0)
+        a, b = a[keep], b[keep]
+        if len(a) < 2:
+            self.record.reason = Reason("too_few_shared_rows", {"rows": len(a)})
+            return
+        self.rows = (a, b)
+        towers = self.bench.towers(self.component.tower)
+        assert towers is not None
+        if both_hold(towers, "channel_sign"):
+            self.record.results.append(channel_signs(a, b, component=self.component, stage=stage, matching=how))
+        if both_hold(towers, "channel_permutation") and len(a) >= 16:
+            self._test_order(a, b, stage)
+
+    def _test_order(self, a: np.ndarray, b: np.ndarray, stage: str) -> None:
+        lot = self.bench.lot
+        channels = lot.channel_blocks(f"{self.component.tower}/channels", a.shape[1], self.bench.plan.channels)
+        grams = channel_grams(a, b, channels)
+        order = lot.draw(f"{self.component}/order").permutation(len(channels))
+        self.record.results += rank_betting(
+            grams, component=self.component, stage=stage, order=order, family=Family.CHANNELS
+        )
+        for who, rows, gram in (("reference", a, grams.reference), ("candidate", b, grams.candidate)):
+            features = axis_features([rows[:, channels].T[None]])
+            rng = lot.draw(f"{self.component}/index structure/{who}")
+            check = AxisCheck(
+                who, f"{self.component}.channels", *index_structure(features, next(iter(gram.values())), rng=rng)
+            )
+            self.record.checks.append(check)
+            if not check.passed:
+                self.record.local_only.add(Family.CHANNELS)
+
+    def rotation(self, width: int) -> Rotation | None:
+        """The rotation that takes the reference's rows to the candidate's, from up to 4 rows a channel."""
+        if self.record.reason is not None:
+            return None
+        found = self.fetch(4 * width)
+        if found is None or len(found[0]) < width:
+            return None
+        return procrustes(found[0], found[1])
+
+
+def channel_grams(a: np.ndarray, b: np.ndarray, channels: Int[np.ndarray, " m"]) -> AxisGrams:
+    """Cosines between columns of matched rows."""
+    x, y = normalise(normalise(a)[:, channels].T), normalise(normalise(b)[:, channels].T)
+    role = Role.TOKEN_EMBD
+    return AxisGrams(
+        index=channels,
+        pairs=np.zeros((1, 2), dtype=int),
+        clusters=(Cluster(0),),
+        cross={role: (y @ x.T)[None]},
+        reference={role: (x @ x.T)[None]},
+        candidate={role: (y @ y.T)[None]},
+    )
+
+
+@dataclass(slots=True)
+class NormExam:
+    """All norms of a tower.
+
+    Attributes
+    ----------
+    correlation : float or None
+        Mean centred correlation of the paired gains: descriptive here, calibrated in
+        :mod:`jokbo.independence.learned`.
+    """
+
+    bench: Bench
+    component: Component
+    record: ExamRecord = field(init=False)
+    correlation: float | None = None
+
+    def __post_init__(self) -> None:
+        self.record = ExamRecord(self.component)
+        towers = self.bench.towers(self.component.tower)
+        if towers is None:
+            self.record.reason = Reason("tower_absent")
+        elif towers[0].hidden_size != towers[1].hidden_size:
+            sizes = {"reference": towers[0].hidden_size, "candidate": towers[1].hidden_size}
+            self.record.reason = Reason("hidden_sizes_differ", sizes)
+        elif not both_hold(towers, "channel_permutation"):
+            self.record.reason = Reason("no_channel_symmetry")
+        else:
+            self.record.axes[Family.CHANNELS] = AxisSize(towers[0].hidden_size, 0)
+
+    def read_rows(self, stage: str) -> None:
+        """Stage one or two: every norm vector, whole; they are a few kilobytes."""
+        if self.record.reason is not None:
+            return
+        width = self.record.axes[Family.CHANNELS].n
+        norms = [fetch_norms(ledger, self.component.tower, channels=width) for ledger in self.bench.ledgers]
+        a, b = align_norms(*norms)
+        if not len(a):
+            self.record.reason = Reason("constant_norms")
+            return
+        self.correlation = centred_correlation(a, b)
+        self.record.axes[Family.CHANNELS] = AxisSize(width, len(a))
+        lot = self.bench.lot
+        channels = lot.channel_blocks(f"{self.component.tower}/norm channels", width, 2 * self.bench.plan.channels)
+        order = lot.draw(f"{self.component}/order").permutation(len(channels))
+        for labels in (None, channels // LOCAL_BLOCK):
+            self.record.results.append(
+                norm_pattern(
+                    a, b, component=self.component, stage=stage, channels=channels, order=order, labels=labels
+                )
+            )
+        for who, vectors in (("reference", a), ("candidate", b)):
+            pattern = normalise(ranks(vectors).T - (width + 1) / 2)[channels]
+            mean = ranks(vectors.mean(axis=0)[None, channels]) - (len(channels) + 1) / 2
+            rng = lot.draw(f"{self.component}/index structure/{who}")
+            found = index_structure([mean], (pattern @ pattern.T)[None], rng=rng)
+            check = AxisCheck(who, f"{self.component}.channels", *found)
+            self.record.checks.append(check)
+            if not check.passed:
+                self.record.local_only.add(Family.CHANNELS)

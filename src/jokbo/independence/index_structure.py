@@ -1,0 +1,150 @@
+"""E0, the assumption itself: does one model's axis carry structure in its numbering?
+
+Tests of order need every labelling of an axis to be equally likely. Tools that prune by
+importance sort units; tensor-parallel initialisation may tile them. Two such models agree
+in order without ever having met, so each model is tested alone, before its axis is used.
+
+Method
+    Features F (ranked row norms, ranked ``|cos(gate, up)|``) and the squared cosine Gram G^2,
+    averaged over layers; statistics: squared trend of F, squared block means of F,
+    autocorrelation of F at several lags, G^2 at those lags and within blocks. The index
+    is permuted jointly 999 times, each statistic is standardised over all draws, and the
+    largest one ranked among its draws gives ``p0``. All are linear in ``F F^T`` and ``G^2``, so a
+    permutation costs one gather.
+What a pass means
+    Nothing is proven: structure of another kind may exist. That is why a verdict that rests on
+    order also needs the local form or another family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jokbo.independence.grams import normalise, ranks
+
+N_RESAMPLES = 999
+MAX_PVALUE = 0.001
+"""An axis fails at this p-value or below: the smallest that 999 permutations can give."""
+
+
+@dataclass(frozen=True, slots=True)
+class AxisCheck:
+    """Outcome of E0 on one axis of one model.
+
+    Attributes
+    ----------
+    model : str
+        ``"reference"`` or ``"candidate"``.
+    axis : str
+        Such as ``"text.units"`` or ``"text.channels"``.
+    pvalue : float
+    statistic : str
+        The one that stood out most.
+    """
+
+    model: str
+    axis: str
+    pvalue: float
+    statistic: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the axis may be used in full."""
+        return self.pvalue > MAX_PVALUE
+
+
+def axis_features(matrices: Sequence[Float[np.ndarray, "blocks m d"]]) -> list[Float[np.ndarray, "blocks m"]]:
+    """Ranked row norms of each matrix, and ranked |cosine| of the first two."""
+    wide = [np.asarray(m, dtype=np.float64) for m in matrices]
+    squares = [np.einsum("bmd,bmd->bm", m, m) for m in wide]
+    features = [squares[0]] if len(wide) == 1 else [*squares]
+    if len(wide) > 1:
+        dots = np.einsum("bmd,bmd->bm", wide[0], wide[1])
+        features.append(np.abs(dots) / np.sqrt(np.maximum(squares[0] * squares[1], 1e-300)))
+    return [ranks(np.round(f, 12)) - (f.shape[1] + 1) / 2 for f in features]
+
+
+def index_structure(
+    features: Sequence[Float[np.ndarray, "blocks m"]],
+    grams: Float[np.ndarray, "blocks m m"],
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = N_RESAMPLES,
+) -> tuple[float, str]:
+    """Test one axis of one model for structure in its numbering.
+
+    Parameters
+    ----------
+    features : sequence of arrays (blocks, m)
+        Centred features of each index.
+    grams : array (blocks, m, m)
+        Cosine Gram matrices.
+
+    Returns
+    -------
+    pvalue : float
+        ``(1 + draws at least as extreme) / (1 + n_resamples)``.
+    statistic : str
+        Name of the largest statistic.
+    """
+    m = grams.shape[1]
+    weights = _weights(m)
+    names = list(weights)
+    table = np.stack([w.reshape(-1) for w in weights.values()], axis=1)
+    matrices = {f"feature {k}": np.einsum("bi,bj->ij", f, f) for k, f in enumerate(features)}
+    matrices["gram"] = (grams**2).sum(axis=0)
+    draws = np.stack([np.arange(m), *(rng.permutation(m) for _ in range(n_resamples))])
+    columns, labels = [], []
+    for what, matrix in matrices.items():
+        values = _permuted(matrix, draws, table)
+        use = [k for k, name in enumerate(names) if what != "gram" or name != "trend"]
+        columns.append(np.abs(values[:, use]) if what != "gram" else values[:, use])
+        labels += [f"{what}, {names[k]}" for k in use]
+    statistics = np.concatenate(columns, axis=1)
+    spread = statistics.std(axis=0)
+    scores = np.divide(statistics - statistics.mean(axis=0), spread, out=np.zeros_like(statistics), where=spread > 0)
+    largest = np.round(scores.max(axis=1), 9)
+    pvalue = float((largest >= largest[0]).sum() / len(largest))
+    return pvalue, labels[int(scores[0].argmax())]
+
+
+def _permuted(
+    matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"], table: Float[np.ndarray, "cells stats"]
+) -> Float[np.ndarray, "draws stats"]:
+    rows = max(1, (1 << 22) // matrix.size)
+    values = []
+    for start in range(0, len(draws), rows):
+        some = draws[start : start + rows]
+        values.append(matrix[some[:, :, None], some[:, None, :]].reshape(len(some), -1) @ table)
+    return np.concatenate(values)
+
+
+def _weights(m: int) -> dict[str, Float[np.ndarray, "m m"]]:
+    """Each statistic as a weight on the permuted matrix."""
+    position = np.arange(m) - (m - 1) / 2
+    weights = {"trend": np.outer(position, position)}
+    sizes = {16, 32, 64, 128, *(m // k for k in (16, 8, 4, 2))}
+    for size in sorted(b for b in sizes if 2 <= b < m):
+        block = np.arange(m) // size
+        weights[f"blocks of {size}"] = (block[:, None] == block[None, :]) / size
+        np.fill_diagonal(weights[f"blocks of {size}"], 0)
+    lags = {1, 2, 4, *(m // k for k in (32, 16, 8, 4, 2))}
+    for lag in sorted(x for x in lags if 1 <= x < m):
+        weights[f"lag {lag}"] = np.eye(m, k=lag)
+    return weights
+
+
+def sign_balance(gate: Float[np.ndarray, "blocks m d"], up: Float[np.ndarray, "blocks m d"]) -> float:
+    """E0(c): two-sided p-value of the coins ``cos(gate, up)`` of one model, ``2 exp(-z^2 / 2)``.
+
+    If flipping a unit gives an equally likely model, these cosines are symmetric round zero.
+    """
+    cosines = np.einsum("bmd,bmd->bm", normalise(gate), normalise(up)).reshape(-1)
+    total = float((cosines**2).sum())
+    if total == 0:
+        return 1.0
+    return float(min(1.0, 2 * np.exp(-(cosines.sum() ** 2) / (2 * total))))

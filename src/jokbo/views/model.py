@@ -1,0 +1,123 @@
+"""A model opened for reading: its source, its catalog, its anatomy and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from jokbo.errors import FormatError
+from jokbo.formats import safetensors
+from jokbo.formats.base import TensorCatalog, run_plan
+from jokbo.sources.base import OpenOptions, Source
+
+if TYPE_CHECKING:
+    from jokbo.architectures.base import Anatomy
+    from jokbo.views.tokens import Vocabulary
+
+MAX_CONFIG_BYTES = 4 << 20
+
+
+@dataclass
+class Model:
+    """One checkpoint, understood as far as names and shapes go; weights are fetched by rows.
+
+    Attributes
+    ----------
+    source : Source
+    catalog : TensorCatalog
+    config : mapping or None
+        Parsed ``config.json``; None where there is none.
+    anatomy : Anatomy
+        Which tensor plays which role.
+    """
+
+    source: Source
+    catalog: TensorCatalog
+    config: Mapping[str, Any] | None
+    anatomy: Anatomy
+
+    @property
+    def name(self) -> str:
+        """What a person calls the model."""
+        return self.source.identity.name
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 over the identity of every weight file.
+
+        A file counts with its own SHA-256 where that is known without reading it all, else
+        with its size and the digest of its header; :attr:`digest_covers` says which.
+        """
+        files = {
+            file: {"size": self.source.files[file].size, "sha256": self.source.files[file].sha256}
+            if self.source.files[file].sha256
+            else {"size": self.source.files[file].size, "header_sha256": header}
+            for file, header in self.catalog.header_sha256.items()
+        }
+        return hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def digest_covers(self) -> str:
+        """``"weights"`` when every weight file's own SHA-256 is known, else ``"headers"``."""
+        known = all(self.source.files[file].sha256 for file in self.catalog.header_sha256)
+        return "weights" if known else "headers"
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """The tokenizer's tokens by text, or None where no ``tokenizer.json`` is there."""
+        from jokbo.views.tokens import read_vocabulary
+
+        return read_vocabulary(self.source)
+
+    def close(self) -> None:
+        """Release the source."""
+        self.source.close()
+
+
+def open_model(spec: str | os.PathLike[str] | Source | Model, options: OpenOptions | None = None) -> Model:
+    """Open a model given as a folder, a file, an address, a hub id or a source.
+
+    Parameters
+    ----------
+    spec : str, path, Source or Model
+        A `Model` is returned as it is.
+    options : OpenOptions, optional
+        How to reach and cache remote ones.
+
+    Raises
+    ------
+    InputError
+        The model cannot be read or believed.
+    """
+    if isinstance(spec, Model):
+        return spec
+    from jokbo.architectures.matching import match
+    from jokbo.sources.open import open_source
+
+    source = open_source(spec, options or OpenOptions())
+    try:
+        catalog = run_plan(safetensors.plan_catalog(source.files), source)
+        config = read_json(source, "config.json", max_bytes=MAX_CONFIG_BYTES)
+        return Model(source, catalog, config, match(catalog, config))
+    except BaseException:
+        source.close()
+        raise
+
+
+def read_json(source: Source, file: str, *, max_bytes: int) -> dict[str, Any] | None:
+    """Parse a JSON object beside the weights; None where the file is absent."""
+    if file not in source.files:
+        return None
+    data = source.read_file(file, max_bytes=max_bytes)
+    try:
+        document = json.loads(data)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise FormatError(f"{source.identity.name}: {file} is not JSON ({error}). Fetch the file again.") from None
+    if not isinstance(document, dict):
+        raise FormatError(f"{source.identity.name}: {file} holds a {type(document).__name__}; expected an object.")
+    return document
