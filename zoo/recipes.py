@@ -8,6 +8,7 @@ from dataclasses import dataclass
 ORDER = 100
 BASE_STEPS = 1000
 TUNE_STEPS = 300
+TOWER_STEPS = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,20 @@ ALL = (
     Recipe(
         "mixtral-0-sft", "mixtral", 30, "fine-tune of mixtral-0", "weights", "mixtral-0", "idlelib", 101, TUNE_STEPS, 3e-4
     ),
-    Recipe("tower-a", "llava", 40, "trained whole from its own initialisation", text="rendered"),
     Recipe(
-        "tower-b", "llava", 41, "tower-a's vision encoder, the rest fresh, all trained on", "encoder", "tower-a", "rendered", 106
+        "tower-a", "llava", 40, "trained whole from its own initialisation", text="rendered", steps=TOWER_STEPS
     ),
-    Recipe("tower-c", "llava", 42, "as tower-a, other seed", text="rendered"),
+    Recipe(
+        "tower-b",
+        "llava",
+        41,
+        "tower-a's vision encoder, the rest fresh, all trained on",
+        "encoder",
+        "tower-a",
+        "rendered",
+        106,
+        TOWER_STEPS,
+    ),
+    Recipe("tower-c", "llava", 42, "as tower-a, other seed", text="rendered", steps=TOWER_STEPS),
 )
 BY_NAME = {recipe.name: recipe for recipe in ALL}

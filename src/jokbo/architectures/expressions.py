@@ -38,6 +38,8 @@ class Scope:
         What the family's class takes when the configuration omits a key.
     sizes : dict
         Values computed so far; they hide configuration keys of the same name.
+    conditions : mapping of str to str
+        Named conditions of the tower, expressions that may depend on the layer.
     """
 
     where: str
@@ -45,6 +47,7 @@ class Scope:
     root: Mapping[str, object]
     defaults: Mapping[str, object] = field(default_factory=dict)
     sizes: dict[str, Value] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     def look_up(self, name: str) -> object:
         """The value of a bare name, None when nothing gives one."""
@@ -64,7 +67,7 @@ def evaluate(text: str, scope: Scope, *, layer: int | None = None) -> Value:
     ----------
     text : str
         Names (also dotted), whole numbers, quoted words, ``+ - * // %``, comparisons,
-        ``and or not in``, ``x if c else y``, ``name[index]`` and ``a | b``.
+        ``and or not in``, ``x if c else y``, ``name[index]``, ``count(list)`` and ``a | b``.
     scope : Scope
     layer : int, optional
         The stored layer number, for conditions that depend on it.
@@ -180,6 +183,9 @@ class _Walk:
     def name(self, node: ast.Name) -> object:
         if node.id == "layer":
             return self.layer
+        condition = self.scope.conditions.get(node.id)
+        if condition is not None:
+            return truth(condition, self.scope, layer=self.layer)
         return self.scope.look_up(node.id)
 
     def attribute(self, node: ast.Attribute) -> object:
@@ -233,6 +239,14 @@ class _Walk:
             return False
         return _ORDER[type(op)](_number(left, self.text, self.scope), _number(right, self.text, self.scope))
 
+    def call(self, node: ast.Call) -> object:
+        if not isinstance(node.func, ast.Name) or node.func.id != "count" or len(node.args) != 1 or node.keywords:
+            raise ArchitectureError(f"family file: {self.text!r} calls something other than count(list).")
+        value = self.visit(node.args[0])
+        if value is not None and not isinstance(value, list):
+            raise _wrong(self.text, self.scope, value, "a list")
+        return None if value is None else len(value)
+
     def choice(self, node: ast.IfExp) -> object:
         return self.visit(node.body if self.visit(node.test) else node.orelse)
 
@@ -246,5 +260,6 @@ _HANDLERS: dict[type[ast.expr], Callable[[_Walk, ast.expr], object]] = {
     ast.BoolOp: _Walk.boolean,  # type: ignore[dict-item]
     ast.UnaryOp: _Walk.unary,  # type: ignore[dict-item]
     ast.Compare: _Walk.compare,  # type: ignore[dict-item]
+    ast.Call: _Walk.call,  # type: ignore[dict-item]
     ast.IfExp: _Walk.choice,  # type: ignore[dict-item]
 }

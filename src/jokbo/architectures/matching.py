@@ -165,6 +165,7 @@ def _with_layers_of(rule: TowerRule, family: Family) -> TowerRule:
         sizes={**base.sizes, **rule.sizes},
         axes={**base.axes, **rule.axes},
         facts={**base.facts, **rule.facts},
+        conditions={**base.conditions, **rule.conditions},
         tensors={**layered(base.tensors), **rule.tensors},
         either={**either, **rule.either},
         symmetries={**base.symmetries, **rule.symmetries},
@@ -177,7 +178,7 @@ def _match_family(
     notes: list[str] = []
     present: list[TowerScope] = []
     for each in resolved:
-        scope = Scope(each.where, each.config, config, each.rule.defaults)
+        scope = Scope(each.where, each.config, config, each.rule.defaults, conditions=each.rule.conditions)
         bound, hits = choose(bind(each.name, each.rule, scope), catalog.entries)
         if hits or not each.rule.optional:
             present.append(bound)

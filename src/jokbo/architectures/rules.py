@@ -105,7 +105,7 @@ def choose(bound: TowerScope, names: Mapping[str, TensorEntry]) -> tuple[TowerSc
     words = {"{p}": prefix, "{o}": outer}
     chosen = dict(rule.tensors)
     for options in rule.either.values():
-        chosen.update(max(options.values(), key=lambda tensors: _hits(bound, tensors, words, names)))
+        chosen.update(max(options.values(), key=lambda tensors: _fits(bound, tensors, words, names)))
     fixed = replace(rule, prefixes=[prefix], outer=[outer], tensors=chosen, either={})
     return replace(bound, rule=fixed), _hits(bound, chosen, words, names)
 
@@ -129,6 +129,20 @@ def _hits(
         else:
             found += name in names
     return found
+
+
+def _fits(
+    bound: TowerScope, tensors: Mapping[str, TensorRule], words: Mapping[str, str], names: Mapping[str, TensorEntry]
+) -> tuple[int, int]:
+    """How well an alternative fits: names found, then shapes that agree in the first layer that has them."""
+    agree = 0
+    layers = range(bound.first_layer, bound.first_layer + bound.num_layers)
+    for pattern, rule in tensors.items():
+        name = _fill(pattern, words).replace("{expert}", "0")
+        layer = next((each for each in layers if name.replace("{layer}", str(each)) in names), None)
+        if layer is not None:
+            agree += names[name.replace("{layer}", str(layer))].shape == _moulds(bound, rule)(layer).stored
+    return _hits(bound, tensors, words, names), agree
 
 
 def expand(bound: TowerScope) -> Iterator[tuple[str, Claim]]:

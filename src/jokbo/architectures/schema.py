@@ -100,6 +100,8 @@ class TowerRule:
         Take every rule with ``{layer}`` from this tower of the same family.
     defaults, sizes, axes, facts : dict
         Class defaults; expressions in order of evaluation.
+    conditions : dict
+        Names for expressions that ``when`` and ``required`` may use, such as which layers are sparse.
     tensors : dict of str to TensorRule
     either : dict
         Groups of alternatives; in each group the one that finds most tensors counts.
@@ -118,6 +120,7 @@ class TowerRule:
     sizes: dict[str, str] = field(default_factory=dict)
     axes: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, str] = field(default_factory=dict)
     tensors: dict[str, TensorRule] = field(default_factory=dict)
     either: dict[str, dict[str, dict[str, TensorRule]]] = field(default_factory=dict)
     symmetries: dict[str, SymmetryRule] = field(default_factory=dict)
@@ -157,7 +160,7 @@ class Conventions:
 def _merge(base: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in child.items():
-        if value is False and isinstance(merged.get(key), (dict, str)):
+        if value is False and key in merged and not isinstance(merged[key], bool):
             del merged[key]
         elif isinstance(value, dict) and isinstance(merged.get(key), dict) and not _is_rule(value):
             merged[key] = _merge(merged[key], value)

@@ -115,6 +115,6 @@ def decode(data: bytes | memoryview, dtype: DType) -> Float32[np.ndarray, " elem
     if dtype is DType.F8_E5M2:
         return _float8_table(5, 2, 15, has_infinity=True)[np.frombuffer(data, dtype="u1")]
     if dtype is DType.F8_E8M0:
-        codes = np.frombuffer(data, dtype="u1").astype(np.float32)
-        return np.where(codes == 255, np.float32(np.nan), np.exp2(codes - 127)).astype(np.float32)
+        codes = np.frombuffer(data, dtype="u1").astype(np.float64)  # 2**128, at the NaN code, fits here
+        return np.where(codes == 255, np.nan, np.exp2(codes - 127)).astype(np.float32)
     raise FormatError(f"elements of type {dtype.name} do not store weights; no number is read from them.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Generator, Mapping
 from typing import Any, NoReturn
 
@@ -28,6 +29,8 @@ SPECULATIVE_BYTES = 64 << 10
 
 INDEX_SUFFIX = ".safetensors.index.json"
 SUFFIX = ".safetensors"
+
+_NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>\d{1,9})-of-(?P<count>\d{1,9})\.safetensors")
 
 Plan = Generator[list[Read], list[bytes], TensorCatalog]
 
@@ -56,6 +59,7 @@ def plan_catalog(files: Mapping[str, FileInfo]) -> Plan:
         shards = sorted(set(weight_map.values()))
     else:
         shards = sorted(name for name in files if name.endswith(SUFFIX))
+        _check_numbering(shards)
     if not shards:
         raise FormatError(
             f"found no {SUFFIX} file among {len(files)} files; expected one, or an index and its shards. "
@@ -63,6 +67,23 @@ def plan_catalog(files: Mapping[str, FileInfo]) -> Plan:
         )
     headers = yield from _read_headers(shards, files)
     return _assemble(headers, weight_map, files, indexes[0] if indexes else "")
+
+
+def _check_numbering(shards: list[str]) -> None:
+    """Without an index, the shards' own names (``-00001-of-00003``) say how many there must be."""
+    for shard in shards:
+        match = _NUMBERED.fullmatch(shard)
+        if match is None:
+            continue
+        count = int(match["count"])
+        # Bounded by the shards present: a hostile count must not become a loop of its own length.
+        for number in range(1, min(count, len(shards) + 1) + 1):
+            sibling = f"{match['stem']}-{number:0{len(match['number'])}d}-of-{match['count']}{SUFFIX}"
+            if sibling not in shards:
+                raise FormatError(
+                    f"{shard} is one of {count:,} shards; {sibling} is missing, and there is no index. "
+                    "A verdict is never given on part of a model: complete the download."
+                )
 
 
 def _read_index(index: str, files: Mapping[str, FileInfo]) -> Generator[list[Read], list[bytes], dict[str, str]]:
@@ -138,6 +159,9 @@ def _parse_json(data: bytes, where: str) -> Any:
             if key in document:
                 raise FormatError(f"{where}: the name {key!r} appears twice; one of the two would be ignored.")
             document[key] = value
+        for text in (*document, *(value for value in document.values() if isinstance(value, str))):
+            if not text.isascii():
+                _refuse_surrogates(text, where)
         return document
 
     def refuse_constant(text: str) -> NoReturn:
@@ -149,8 +173,19 @@ def _parse_json(data: bytes, where: str) -> Any:
         raise FormatError(f"{where}, offset {error.start}: not UTF-8 text. The file is damaged.") from None
     except json.JSONDecodeError as error:
         raise FormatError(f"{where}, character {error.pos}: not JSON ({error.msg}). The file is damaged.") from None
+    except ValueError:  # Python refuses to convert integers of thousands of digits
+        raise FormatError(f"{where}: holds an integer of absurd length. The file is damaged or hostile.") from None
     except RecursionError:
         raise FormatError(f"{where}: nested deeper than any header. The file is damaged or hostile.") from None
+
+
+def _refuse_surrogates(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FormatError(
+            f"{where}: {_brief(text)} holds half a surrogate pair at character {error.start}; no UTF-8 text does."
+        ) from None
 
 
 def parse_header(shard: str, header: bytes, size: int) -> tuple[list[TensorEntry], dict[str, str]]:
@@ -207,6 +242,10 @@ def _parse_entry(shard: str, name: str, fields: Any, data_start: int, size: int)
         raise FormatError(f"{where}: shape {_brief(shape)} is not a list of at most 16 non-negative integers.")
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise FormatError(f"{where}: data_offsets {_brief(offsets)} is not [start, end] with start <= end.")
+    if math.prod(max(side, 1) for side in shape) >= 1 << 63:
+        raise FormatError(
+            f"{where}: shape {_brief(shape)} stands for more elements than any array; its sides multiply past 2**63."
+        )
     span = ByteRange(data_start + offsets[0], data_start + offsets[1])
     if span.stop > size:
         raise FormatError(

@@ -105,7 +105,10 @@ def _encode_integers(values: np.ndarray, dtype: DType) -> bytes:
             f"NaN cannot be stored as {dtype.name}; expected numbers. Remove it or choose a float type."
         )
     bounds = np.iinfo(kind)
-    return np.clip(np.rint(values), bounds.min, bounds.max).astype(kind).tobytes()
+    top = float(bounds.max)
+    if int(top) > bounds.max:  # 2**63 - 1 is no float64; the one below it is
+        top = float(np.nextafter(top, 0))
+    return bytes(np.clip(np.rint(values.astype(np.float64)), bounds.min, top).astype(kind).tobytes())
 
 
 @cache

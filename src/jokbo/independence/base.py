@@ -31,11 +31,11 @@ class Family(StrEnum):
 
 
 class Alignment(StrEnum):
-    """The class of disguise under which a score was computed."""
+    """The class of disguise under which a score was computed, plainest first."""
 
     SAME_BASIS = "same_basis"
-    ROTATED = "rotated"
     UNITS_PERMUTED = "units_permuted"
+    ROTATED = "rotated"
     ROTATED_AND_PERMUTED = "rotated_and_permuted"
 
 

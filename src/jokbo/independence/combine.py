@@ -134,18 +134,20 @@ def strongest_alignment(
     Returns
     -------
     alignment, effect_size : or None
-        Of the result with the largest effect among those that fired.
+        The plainest class within a tenth of the largest effect among those that fired.
     """
     wanted = frozenset(families)
-    found: list[tuple[float, Alignment]] = []
+    found: dict[Alignment, float] = {}
     for result in results:
         if result.family not in wanted or result.test == "fixed_points" or not result.rows:
             continue
         fired = [row for row in result.rows if row.log_evalue >= log_threshold]
         if fired:
-            weight = sum(row.n for row in fired)
-            found.append((sum(row.n * row.effect_size for row in fired) / weight, result.alignment))
+            mean = sum(row.n * row.effect_size for row in fired) / sum(row.n for row in fired)
+            found[result.alignment] = max(mean, found.get(result.alignment, -math.inf))
     if not found:
         return None
-    effect, alignment = max(found)
-    return alignment, effect
+    best = max(found.values())
+    # The plainest class that explains nearly all of the agreement is the one to name.
+    alignment = next(a for a in Alignment if found.get(a, -math.inf) >= 0.9 * best)
+    return alignment, found[alignment]

@@ -59,5 +59,8 @@ def _leading(rows: Float[np.ndarray, "n hidden"], leading: int) -> Float[np.ndar
     wide = rows.astype(np.float64)
     # The mean row is a direction that unrelated models trained on like data can share.
     wide -= wide.mean(axis=0)
+    if len(wide) < wide.shape[1]:
+        _, left = np.linalg.eigh(wide @ wide.T)
+        return np.linalg.qr(wide.T @ left[:, ::-1][:, :leading])[0]
     _, vectors = np.linalg.eigh(wide.T @ wide)
     return vectors[:, ::-1][:, :leading]

@@ -24,7 +24,7 @@ from jokbo.sources.remote import (
     follow,
     read_validator,
 )
-from jokbo.sources.transport import MAX_REDIRECTS, Transport, is_loopback, prepare_hub_library, shown
+from jokbo.sources.transport import MAX_REDIRECTS, Transport, is_loopback, shown
 
 INDEX_SUFFIX = ".safetensors.index.json"
 MAX_INDEX_BYTES = 16 << 20
@@ -84,7 +84,6 @@ class HttpSource(RemoteSource):
         progress: Progress | None = None,
     ) -> None:
         _check_address(url, allow_plain_http=allow_plain_http)
-        prepare_hub_library()
         transport = transport or Transport()
         self._folder, self._query = _folder_and_query(url)
         search = _Search(url, transport)
@@ -118,7 +117,7 @@ class HttpSource(RemoteSource):
 
 def open_http(url: str, options: OpenOptions) -> Source:
     """Open an address through the disk cache."""
-    from jokbo.sources.cache import open_cached
+    from jokbo.sources.cached import open_cached
 
     _check_address(url, allow_plain_http=False)
     return open_cached(
@@ -307,8 +306,8 @@ def _check_address(url: str, *, allow_plain_http: bool) -> None:
         raise UsageError(f"{shown(url)} is not a web address. Write it as https://host/path.")
     if parts.scheme == "http" and not allow_plain_http and not is_loopback(url):
         raise UsageError(
-            f"{shown(url)} is not encrypted, so anyone on the way could change the weights. Use https://, or in "
-            "Python HttpSource(url, allow_plain_http=True)."
+            f"{shown(url)} is not encrypted, so anyone on the way could change the weights. Use https://, or "
+            "in Python HttpSource(url, allow_plain_http=True)."
         )
 
 

@@ -79,11 +79,10 @@ class HubSource(RemoteSource):
         transport: Transport | None = None,
         progress: Progress | None = None,
     ) -> None:
-        prepare_hub_library()
         transport = transport or Transport()
         self._repository, _, self._revision = repository.partition("@")
         self._endpoint = hub_endpoint(OpenOptions(endpoint=endpoint))
-        self._token = token or _saved_token()
+        self._given_token = token
         fresh = listing is None
         listing = listing or self._ask(transport)
         super().__init__(listing, transport=transport, progress=progress)
@@ -93,8 +92,14 @@ class HubSource(RemoteSource):
         """Hub, repository, commit and file: immutable."""
         return f"hub {self._endpoint} {self._repository}@{self.identity.commit} {file}"
 
+    @property
+    def _token(self) -> str | None:
+        """Looked up only when something is sent: reading a saved token may itself use the network."""
+        return self._given_token or _saved_token()
+
     def _ask(self, transport: Transport) -> Listing:
         """Ask the hub for the commit, the files and their digests."""
+        prepare_hub_library()
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HFValidationError
 
@@ -157,7 +162,8 @@ class HubSource(RemoteSource):
 
         def once() -> Location:
             url = first
-            headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+            token = self._token
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
             for _ in range(MAX_REDIRECTS + 1):
                 self.stats.add(requests=1)
                 with self._transport.stream("HEAD", url, headers) as response:
@@ -186,8 +192,8 @@ class HubSource(RemoteSource):
         for what, found, expected in told:
             if found is not None and expected is not None and found != expected:
                 raise ChangedError(
-                    f"{self._repository}: {file}: the hub gives {what} {found} now; expected {expected}, as when "
-                    "the model was opened. Run again, with a commit: org/name@commit."
+                    f"{self._repository}: {file}: the hub gives {what} {found} now; expected {expected}, as "
+                    "when the model was opened. Run again, with a commit: org/name@commit."
                 )
 
     def _explain_refusal(self, file: str, refused: Refused) -> SourceError:
@@ -205,8 +211,8 @@ class HubSource(RemoteSource):
             return NotFoundError(f"{where}: no such file at this commit. Check {page}.")
         if code == "GatedRepo":
             return AccessError(
-                f"{where}: this repository is gated ({status}). Accept its licence at {page}, then set HF_TOKEN "
-                "to a token of the account that accepted, or run 'hf auth login'."
+                f"{where}: this repository is gated ({status}). Accept its licence at {page}, then set "
+                "HF_TOKEN to a token of the account that accepted, or run 'hf auth login'."
             )
         if "disabled" in message:
             return AccessError(f"{where}: the hub has disabled this repository ({status}). See {page}.")
@@ -223,8 +229,8 @@ class HubSource(RemoteSource):
             )
         if status == 403:
             return AccessError(
-                f"{where}: access is forbidden (403{': ' + message[:200] if message else ''}). Check at {page} "
-                "that your account may read it, and that HF_TOKEN has the read permission."
+                f"{where}: access is forbidden (403{': ' + message[:200] if message else ''}). Check at "
+                f"{page} that your account may read it, and that HF_TOKEN has the read permission."
             )
         return SourceError(f"{where}: the hub answered {status}; expected the repository. Check {page}.")
 
@@ -236,7 +242,7 @@ def hub_endpoint(options: OpenOptions) -> str:
 
 def open_hub(repository: str, options: OpenOptions) -> Source:
     """Open a repository through the disk cache; a commit never changes, a branch is looked up again."""
-    from jokbo.sources.cache import open_cached
+    from jokbo.sources.cached import open_cached
 
     endpoint = hub_endpoint(options)
     return open_cached(
@@ -251,6 +257,7 @@ def open_hub(repository: str, options: OpenOptions) -> Source:
 
 
 def _saved_token() -> str | None:
+    prepare_hub_library()
     from huggingface_hub import constants, get_token
 
     return None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()

@@ -26,7 +26,7 @@ THREADS = 16
 """Requests under way at once: 250 requests of 30 ms take half a second, and hubs allow more."""
 
 MAX_GAP_BYTES = 128 << 10
-"""A request costs a round trip (30 ms) shared by 16 threads, about 2 ms; 128 KiB take that long at 64 MB/s."""
+"""A round trip of 30 ms shared by 16 threads costs 2 ms a request; 128 KiB take that long at 64 MB/s."""
 
 MAX_REQUEST_BYTES = 16 << 20
 """Longer ranges are split: bounds memory per thread, and what is fetched again when a connection breaks."""
@@ -74,7 +74,23 @@ class Refused(Exception):
         self.headers = headers
 
 
-class RemoteSource(Source):
+class KeyedSource(Source):
+    """A source whose bytes can be kept, since something names them for ever.
+
+    Attributes
+    ----------
+    listing : Listing
+        What opening it learned.
+    """
+
+    listing: Listing
+
+    @abstractmethod
+    def cache_key(self, file: str) -> str | None:
+        """What names these bytes for ever; None when nothing does, and they must not be kept."""
+
+
+class RemoteSource(KeyedSource):
     """Files read by HTTP range from wherever a subclass finds them.
 
     Parameters
@@ -95,13 +111,11 @@ class RemoteSource(Source):
         self._transport = transport
         self._progress = progress
         self._locations: dict[str, Location] = {}
+        # The first validator seen from each origin; origins may name one version differently.
+        self._validators: dict[tuple[str, object], str | None] = {}
         self._locks = {file: threading.Lock() for file in listing.files}
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
-
-    @abstractmethod
-    def cache_key(self, file: str) -> str | None:
-        """What names these bytes for ever; None when nothing does, and they must not be kept."""
 
     @abstractmethod
     def _resolve(self, file: str) -> Location:
@@ -140,7 +154,7 @@ class RemoteSource(Source):
             return self._pool
 
     def _fetch(self, file: str, piece: ByteRange) -> bytes:
-        """One piece, at its location; a location that refuses is looked up once more, since signatures expire."""
+        """One piece; a location that refuses is looked up once more, since signatures expire."""
         what = f"{self.identity.name}: {file}, bytes {piece.start:,} to {piece.stop:,}"
         location = self._location(file, stale=None)
         try:
@@ -179,7 +193,7 @@ class RemoteSource(Source):
         for _ in range(MAX_REDIRECTS + 1):
             self.stats.add(requests=1)
             with self._transport.stream("GET", url, headers) as response:
-                if response.is_redirect:
+                if response.has_redirect_location:
                     url, headers = follow(url, response, headers)
                     continue
                 expected = 200 if whole else 206
@@ -200,16 +214,14 @@ class RemoteSource(Source):
         if status == 416:
             total = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
             if total and int(total[1]) != self.files[file].size:
-                raise self._changed(
-                    file, f"it has {int(total[1]):,} bytes now, {self.files[file].size:,} before"
-                )
+                raise self._changed(file, f"it has {total[1]} bytes now, {self.files[file].size} before")
             raise RangeError(
                 f"{where}: the server says this range does not exist (416). Fetch the file yourself."
             )
         if status == 200:
             raise RangeError(
-                f"{where}: the server ignores Range and answered 200 with the whole file; expected {expected} "
-                "with just these bytes. Use a server that supports ranges, or download the model first."
+                f"{where}: the server ignores Range and answered 200 with the whole file; expected "
+                f"{expected} with just these bytes. Use a server with ranges, or download the model first."
             )
         if 200 <= status < 300:
             raise RangeError(
@@ -234,16 +246,15 @@ class RemoteSource(Source):
         length = headers.get("Content-Length")
         if length is not None and length != str(piece.size):
             if whole:
-                raise self._changed(file, f"it has {length} bytes now, {size:,} before")
+                raise self._changed(file, f"it has {length} bytes now, {size} before")
             raise RangeError(
                 f"{where}: the server announces {length} bytes; expected {piece.size:,}. "
                 "Use another server, or download the model first."
             )
         validator = read_validator(headers)
-        if location.validator is not None and validator is not None and validator != location.validator:
-            raise self._changed(
-                file, f"its version (ETag or date) is {validator} now, {location.validator} before"
-            )
+        before = location.validator or self._validators.setdefault((file, origin(location.url)), validator)
+        if before is not None and validator is not None and validator != before:
+            raise self._changed(file, f"its version (ETag or date) is {validator} now, {before} before")
 
     def _check_content_range(self, where: str, file: str, piece: ByteRange, found: str | None) -> None:
         size = self.files[file].size
@@ -252,7 +263,7 @@ class RemoteSource(Source):
             return
         parts = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", found or "")
         if parts and int(parts[3]) != size:
-            raise self._changed(file, f"it has {int(parts[3]):,} bytes now, {size:,} before")
+            raise self._changed(file, f"it has {parts[3]} bytes now, {size} before")
         raise RangeError(
             f"{where}: the server answered 206 with Content-Range {found!r}; expected {expected!r}. "
             "These would be other bytes: use another server, or download the model first."
@@ -275,8 +286,8 @@ class RemoteSource(Source):
         if n_bytes != piece.size:
             raise RangeError(
                 f"{self.identity.name}: {file}, bytes {piece.start:,} to {piece.stop:,}: the server sent "
-                f"{'more than that' if n_bytes > piece.size else f'{n_bytes:,} bytes'}; expected {piece.size:,}. "
-                "Use another server, or download the model first."
+                f"{'more than that' if n_bytes > piece.size else f'{n_bytes:,} bytes'}; expected "
+                f"{piece.size:,}. Use another server, or download the model first."
             )
         return b"".join(chunks)
 
@@ -289,16 +300,21 @@ class RemoteSource(Source):
 
 def read_validator(headers: Mapping[str, str]) -> str | None:
     """The ETag of an answer, or its date where it has no ETag."""
-    return headers.get("ETag") or headers.get("Last-Modified")
+    return (headers.get("ETag") or headers.get("Last-Modified") or "").removeprefix("W/") or None
 
 
 def follow(url: str, response: Any, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """The next address and headers of a redirect; credentials stay behind when the origin changes."""
-    after = urljoin(url, response.headers["Location"])
-    check_downgrade(url, after)
     kept = dict(headers)
-    if origin(after) != origin(url):
-        kept.pop("Authorization", None)
+    try:
+        after = urljoin(url, response.headers["Location"])
+        if origin(after) != origin(url):
+            kept.pop("Authorization", None)
+    except ValueError:
+        raise SourceError(
+            f"{shown(url)} redirects to something that is not an address. Use another address."
+        ) from None
+    check_downgrade(url, after)
     return after, kept
 
 
@@ -312,11 +328,12 @@ def _join(pieces: list[bytes]) -> bytes:
 
 
 def _await_all(futures: list[Future[bytes]]) -> None:
-    """Wait for all; at the first failure drop what has not begun, let the rest end, and raise it."""
-    done, pending = wait(futures, return_when=FIRST_EXCEPTION)
-    if pending:
-        for future in pending:
+    """Wait for all; at the first failure drop what has not begun, and raise it."""
+    try:
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+    except BaseException:  # an interrupt too: what is queued would otherwise still be fetched at exit
+        for future in futures:
             future.cancel()
-        wait(pending)
-    for future in done:
-        future.result()
+        raise

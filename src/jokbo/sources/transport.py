@@ -97,6 +97,7 @@ class Transport:
         OfflineError
             The environment forbids the network (``HF_HUB_OFFLINE``).
         """
+        prepare_hub_library()
         from huggingface_hub.errors import OfflineModeIsEnabled
 
         started = self.clock()
@@ -149,15 +150,21 @@ class Transport:
         Again
             A status that passes by itself.
         """
-        from huggingface_hub.utils import get_session
+        from huggingface_hub import get_session
 
         client = get_session()
-        request = client.build_request(
-            method,
-            url,
-            headers={"Accept-Encoding": "identity", "User-Agent": "jokbo"} | dict(headers),
-            timeout=self.retry.timeout_seconds,
-        )
+        try:
+            request = client.build_request(
+                method,
+                url,
+                headers={"Accept-Encoding": "identity", "User-Agent": "jokbo"} | dict(headers),
+                timeout=self.retry.timeout_seconds,
+            )
+        except Exception as error:
+            # Both clients raise an InvalidURL that inherits from Exception alone.
+            if type(error).__name__ != "InvalidURL":
+                raise
+            raise SourceError(f"{shown(url)} is not a web address ({error}). Check it.") from None
         response = client.send(request, stream=True, follow_redirects=False)
         try:
             if response.status_code in RETRIED_STATUSES:

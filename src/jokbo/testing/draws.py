@@ -45,7 +45,7 @@ class Recipe:
         if self.heavy_tailed is None:
             return np.asarray(rng.standard_normal(shape, dtype=np.float32))
         df = self.heavy_tailed
-        return (rng.standard_t(df, shape) / np.sqrt(df / (df - 2))).astype(np.float32)
+        return np.asarray(rng.standard_t(df, shape) / np.sqrt(df / (df - 2)), dtype=np.float32)
 
     def matrix(self, rng: np.random.Generator, rows: int, cols: int) -> Float[np.ndarray, "rows cols"]:
         """Draw one matrix, structure and all."""

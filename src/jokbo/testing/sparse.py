@@ -172,8 +172,8 @@ def fill_rows(folder: str | Path, filled: Mapping[str, FilledRows]) -> None:
             rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < total
         ):
             raise UsageError(
-                f"tensor {name!r} has {total:,} rows of {cols:,}; got {rows.size:,} row numbers and values of "
-                f"shape {list(values.shape)}."
+                f"tensor {name!r} has {total:,} rows of {cols:,}; got {rows.size:,} row numbers and "
+                f"values of shape {list(values.shape)}."
             )
         width = cols * entry.dtype.itemsize
         data = memoryview(encode(values, entry.dtype))

@@ -13,6 +13,7 @@ from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
 from jokbo.independence.grams import AxisGrams, normalise, ranks
 from jokbo.independence.index_structure import AxisCheck, axis_features, index_structure
+from jokbo.independence.learned import subspace_overlap
 from jokbo.independence.norm_pattern import align_norms, centred_correlation, norm_pattern
 from jokbo.independence.rank_betting import LOCAL_BLOCK, rank_betting
 from jokbo.independence.alignment import procrustes
@@ -40,6 +41,8 @@ class TableExam:
     ----------
     rows : pair of arrays (rows, channels), or None
         What the rows stage read; bounds are planted into them.
+    overlap : float or None
+        Leading subspace overlap of those rows: learned content in common.
     """
 
     bench: Bench
@@ -47,6 +50,7 @@ class TableExam:
     record: ExamRecord = field(init=False)
     parts: tuple[Part | None, Part | None] = field(init=False)
     rows: tuple[np.ndarray, np.ndarray] | None = None
+    overlap: float | None = None
 
     def __post_init__(self) -> None:
         self.record = ExamRecord(self.component)
@@ -134,6 +138,7 @@ class TableExam:
             self.record.reason = Reason("too_few_shared_rows", {"rows": len(a)})
             return
         self.rows = (a, b)
+        self.overlap = subspace_overlap(a, b)
         towers = self.bench.towers(self.component.tower)
         assert towers is not None
         if both_hold(towers, "channel_sign"):

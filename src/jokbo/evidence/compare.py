@@ -1,0 +1,216 @@
+"""Compare two models: examine, bound, describe, decide, and write the evidence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jokbo.errors import EvidenceError, UsageError
+from jokbo.evidence.evidence import Evidence, build_evidence
+from jokbo.evidence.verdict import ComponentCase, Policy, Status, Verdict, VerdictKind, decide
+from jokbo.independence.examine import Examination, examine
+from jokbo.independence.exams.channels import TableExam
+from jokbo.independence.plan import Lot, parse_budget
+from jokbo.sources.base import OpenOptions, Source
+from jokbo.views.component import Component
+from jokbo.views.ledger import Ledger
+from jokbo.views.model import Model, open_model
+
+if TYPE_CHECKING:
+    from jokbo.independence.bounds import Bound
+
+ModelSpec = str | os.PathLike[str] | Source | Model
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What :func:`compare` returns.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    evidence : Evidence
+    """
+
+    verdict: Verdict
+    evidence: Evidence
+
+
+def compare(
+    reference: ModelSpec,
+    candidate: ModelSpec,
+    *,
+    seed: int = 0,
+    budget: str | None = None,
+    declared: Sequence[str] = (),
+    bounds: bool = True,
+    descriptive: bool = True,
+    options: OpenOptions | None = None,
+    progress: Callable[[str, str], None] | None = None,
+) -> Comparison:
+    """Decide from weights whether two models are independent.
+
+    Parameters
+    ----------
+    reference, candidate : str, path, Source or Model
+        A folder, a ``.safetensors`` file, a hub id ``org/name[@revision]`` or an address.
+    seed : int
+        With both digests, decides which rows are read. In a dispute, draw it after both
+        models are fixed.
+    budget : str, optional
+        ``"screen"``, ``"full"``, a share such as ``"2%"`` or a size such as ``"500MB"``, of each model.
+    declared : sequence of str
+        Components whose dependence is declared, such as ``"text.embedding"``, or ``"all"``.
+    bounds : bool
+        Measure what a clean component would have shown.
+    descriptive : bool
+        Add the scores that do not decide.
+    options : OpenOptions, optional
+        How to reach and cache remote models.
+    progress : callable, optional
+        Called with (stage, component).
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    JokboError
+        An input cannot be read or believed; there is no verdict then.
+
+    Examples
+    --------
+    >>> from jokbo.testing.builders import llama
+    >>> import numpy as np
+    >>> a, b = (llama(np.random.default_rng(k)).to_source(name=f"model{k}") for k in (0, 1))
+    >>> compare(a, b, bounds=False).verdict.kind.value
+    'no_evidence'
+    """
+    if type(seed) is not int or seed < 0:
+        raise UsageError(f"seed is {seed!r}; expected a whole number from 0.")
+    models: list[Model] = []
+    try:
+        models.append(open_model(reference, options))
+        models.append(open_model(candidate, options))
+        return _compare(models[0], models[1], seed, budget, declared, bounds, descriptive, progress)
+    finally:
+        for given, model in zip((reference, candidate), models, strict=False):
+            if given is not model and not isinstance(given, Source):
+                model.close()
+
+
+def _compare(
+    reference: Model,
+    candidate: Model,
+    seed: int,
+    budget: str | None,
+    declared: Sequence[str],
+    bounds: bool,
+    descriptive: bool,
+    progress: Callable[[str, str], None] | None,
+) -> Comparison:
+    tell = progress or (lambda stage, component: None)
+    found = examine(reference, candidate, seed=seed, budget=parse_budget(budget), progress=tell)
+    policy = Policy()
+    _check_declared(found, declared)
+    verdict = decide(
+        _cases(found, policy),
+        policy=policy,
+        learning=found.learning,
+        reference_is_older=_is_older(reference, candidate),
+        identical=_identical(reference, candidate),
+        declared=declared,
+        parameters=sum(found.parameters[1].values()),
+    )
+    measured = _bounds(found, verdict, policy, tell) if bounds else {}
+    described = _describe(found, seed, tell) if descriptive else None
+    evidence = build_evidence(
+        found, verdict, seed=seed, declared=declared, bounds=measured, descriptive=described
+    )
+    return Comparison(verdict, evidence)
+
+
+def _cases(found: Examination, policy: Policy) -> list[ComponentCase]:
+    sizes = found.parameters
+    cases = []
+    for component, exam in found.exams.items():
+        overlap = exam.overlap if isinstance(exam, TableExam) else None
+        cases.append(
+            ComponentCase(
+                component,
+                (sizes[0].get(component, 0), sizes[1].get(component, 0)),
+                exam.record.reason,
+                found.evidence(component),
+                tuple(exam.record.results),
+                exam.record.signs_refused,
+                exam.record.axes,
+                None if overlap is None else overlap >= policy.min_subspace_overlap,
+            )
+        )
+    for component, reason in found.untested.items():
+        cases.append(ComponentCase(component, (sizes[0].get(component, 0), sizes[1].get(component, 0)), reason))
+    return cases
+
+
+def _check_declared(found: Examination, declared: Sequence[str]) -> None:
+    known = {str(component) for component in (*found.exams, *found.untested)}
+    for name in declared:
+        if name != "all" and name not in known:
+            raise UsageError(
+                f"declared component {name!r} is in neither model; expected 'all' or one of {', '.join(sorted(known))}."
+            )
+
+
+def _is_older(reference: Model, candidate: Model) -> bool | None:
+    """Whether third parties date the reference before the candidate; a digest taken today proves no order."""
+    dates = [model.source.identity.public_since for model in (reference, candidate)]
+    if dates[0] is None or dates[1] is None:
+        return None
+    return dates[0] < dates[1]
+
+
+def _identical(reference: Model, candidate: Model) -> bool:
+    """Whether every weight file is known to be the same, by its own digest."""
+    return reference.digest_covers == candidate.digest_covers == "weights" and (
+        sorted(_digests(reference)) == sorted(_digests(candidate))
+    )
+
+
+def _digests(model: Model) -> list[str]:
+    found = [model.source.files[file].sha256 for file in model.catalog.header_sha256]
+    if any(value is None for value in found):
+        raise EvidenceError(f"{model.name}: a weight file has no digest.")
+    return [str(value) for value in found]
+
+
+def _bounds(
+    found: Examination, verdict: Verdict, policy: Policy, tell: Callable[[str, str], None]
+) -> dict[Component, tuple[Bound, ...]]:
+    """Measure limits for every clean component, unless the verdict is that the models are the same."""
+    from jokbo.independence.bounds import plant_bounds
+
+    if verdict.kind is VerdictKind.IDENTICAL:
+        return {}
+    threshold = policy.log_threshold(verdict.hypotheses)
+    measured = {}
+    for finding in verdict.findings:
+        if finding.status is Status.NO_EVIDENCE:
+            tell("bounds", str(finding.component))
+            measured[finding.component] = plant_bounds(found, finding.component, log_threshold=threshold)
+    return measured
+
+
+def _describe(found: Examination, seed: int, tell: Callable[[str, str], None]) -> dict[str, object]:
+    from jokbo.descriptive import describe
+
+    tell("descriptive", "")
+    # Scores that do not decide read through ledgers of their own: they must not change what the tests read.
+    a, b = found.bench.reference.model, found.bench.candidate.model
+    ledgers = [Ledger(model, budget_bytes=ledger.budget_bytes) for model, ledger in ((a, found.bench.reference), (b, found.bench.candidate))]
+    rng = Lot(seed, a.digest, b.digest).draw("descriptive")
+    return describe(ledgers[0], ledgers[1], rng=rng).to_document()
+
+

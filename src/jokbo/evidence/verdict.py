@@ -1,0 +1,351 @@
+"""From evidence to a verdict: a named, versioned policy, applied by a pure function.
+
+A rejection of independence needs, for one component, an e-value above the threshold
+times the number of components tested; a second witness where it rests on the order of an
+index; a passed flip check where it rests on signs; and more than residual channels alone.
+Where the cosine is no higher than an accuser could reach by relabelling its own units,
+a public date is needed as well. Nothing descriptive is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from jokbo.independence.base import Alignment, Family, IndependenceResult
+from jokbo.independence.combine import BODY, ComponentEvidence, strongest_alignment
+from jokbo.independence.exams.base import AxisSize
+from jokbo.independence.learned import SharedLearning
+from jokbo.views.component import Component, ComponentKind, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Thresholds of a verdict; any change makes a new version.
+
+    Attributes
+    ----------
+    min_evalue : float
+        E-value that one component needs, times the number of components tested: the chance of
+        a false accusation of two independent models is at most its inverse.
+    min_witness : float
+        E-value of the local form, or of another family, where the first rests on order.
+    min_unclear : float
+        From here on, evidence below the threshold is called inconclusive, not absent.
+    relabelling_factor : float
+        Safety factor on the cosine that relabelling one's own units can reach.
+    min_reuse_cosine : float
+        Mean row cosine from which shared channels of an embedding mean shared rows.
+    """
+
+    name: str = "jokbo"
+    version: int = 1
+    min_evalue: float = 1e6
+    min_witness: float = 1e3
+    min_unclear: float = 1e3
+    relabelling_factor: float = 1.5
+    min_reuse_cosine: float = 0.3
+    min_subspace_overlap: float = 0.3
+
+    def log_threshold(self, hypotheses: int) -> float:
+        """Natural log of the e-value that one of `hypotheses` components needs."""
+        return math.log(self.min_evalue * max(hypotheses, 1))
+
+    def relabelling_level(self, axis: AxisSize) -> float:
+        """Mean cosine that an accuser could reach by relabelling `n` rows of width `d`: ``1.5 x .85 sqrt(2 ln n / d)``."""
+        if axis.n < 2 or axis.d < 1:
+            return 1.0
+        return min(1.0, self.relabelling_factor * 0.85 * math.sqrt(2 * math.log(axis.n) / axis.d))
+
+
+class Status(StrEnum):
+    """Finding on one component."""
+
+    INHERITED = "inherited"
+    SHARED_BASIS = "shared_basis"
+    NO_EVIDENCE = "no_evidence"
+    INCONCLUSIVE = "inconclusive"
+    NOT_COMPARABLE = "not_comparable"
+
+
+class VerdictKind(StrEnum):
+    """The verdicts of the specification, in order of strength."""
+
+    IDENTICAL = "identical"
+    DERIVED = "derived"
+    COMMON_LINEAGE = "common_lineage"
+    SHARED_INITIALISATION_OR_LINEAGE = "shared_initialisation_or_lineage"
+    COMPONENT_REUSE = "component_reuse"
+    SHARED_BASIS = "shared_basis"
+    INCONCLUSIVE = "inconclusive"
+    NO_EVIDENCE = "no_evidence"
+    UNTESTABLE = "untestable"
+
+
+DEPENDENCE = frozenset(
+    {
+        VerdictKind.IDENTICAL,
+        VerdictKind.DERIVED,
+        VerdictKind.COMMON_LINEAGE,
+        VerdictKind.SHARED_INITIALISATION_OR_LINEAGE,
+        VerdictKind.COMPONENT_REUSE,
+        VerdictKind.SHARED_BASIS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentCase:
+    """What the policy judges of one component.
+
+    Attributes
+    ----------
+    parameters : tuple of int
+        Of the reference and of the candidate; 0 where absent.
+    reason : Reason or None
+        Why it was not compared.
+    """
+
+    component: Component
+    parameters: tuple[int, int]
+    reason: Reason | None = None
+    evidence: ComponentEvidence | None = None
+    results: tuple[IndependenceResult, ...] = ()
+    signs_refused: bool = False
+    axes: dict[Family, AxisSize] = field(default_factory=dict)
+    learned: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The policy's finding on one component.
+
+    Attributes
+    ----------
+    status : Status
+    reasons : tuple of Reason
+        Why, in the order they were met.
+    alignment, effect_size, relabelling_level
+        The class that fired, the mean cosine in it and the level it had to pass; None where
+        nothing fired.
+    learned : bool or None
+        Whether learned content is shared, where it was measured.
+    """
+
+    component: Component
+    parameters: tuple[int, int]
+    status: Status
+    reasons: tuple[Reason, ...] = ()
+    log_evalue: float | None = None
+    alignment: Alignment | None = None
+    effect_size: float | None = None
+    relabelling_level: float | None = None
+    learned: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer.
+
+    Attributes
+    ----------
+    kind : VerdictKind
+    direction : str
+        ``"undetermined"`` unless an irreversible mark tells it.
+    findings : tuple of Finding
+    log_evalue : float or None
+        Mean e-value over the components tested, natural log; None where none was.
+    hypotheses : int
+        Components tested.
+    inherited_share : float or None
+        Share of the candidate's parameters in inherited components.
+    declared : str
+        ``"none"``, ``"exactly"`` when all dependence found was declared, ``"exceeded"`` otherwise.
+    reasons : tuple of Reason
+    """
+
+    policy: Policy
+    kind: VerdictKind
+    findings: tuple[Finding, ...]
+    log_evalue: float | None
+    hypotheses: int
+    inherited_share: float | None
+    direction: str = "undetermined"
+    declared: str = "none"
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """Exit status of the command line: 0, 10 or 11."""
+        if self.kind in DEPENDENCE:
+            return 0 if self.declared == "exactly" else 10
+        return 0 if self.kind is VerdictKind.NO_EVIDENCE else 11
+
+
+def decide(
+    cases: Sequence[ComponentCase],
+    *,
+    policy: Policy,
+    learning: dict[str, SharedLearning],
+    reference_is_older: bool | None,
+    identical: bool = False,
+    declared: Collection[str] = (),
+    parameters: int,
+) -> Verdict:
+    """Apply a policy.
+
+    Parameters
+    ----------
+    cases : sequence of ComponentCase
+    learning : dict of str to SharedLearning
+        By tower.
+    reference_is_older : bool or None
+        Whether third-party dates put the reference first; None where there are none.
+    identical : bool
+        Every weight file has the same digest.
+    declared : collection of str
+        Components such as ``"text.embedding"``, or ``"all"``, whose dependence is declared.
+    parameters : int
+        All parameters of the candidate.
+    """
+    tested = [case for case in cases if case.evidence is not None]
+    findings = [
+        _judge(case, policy, len(tested), reference_is_older)
+        if case.evidence is not None
+        else Finding(case.component, case.parameters, Status.NOT_COMPARABLE, (case.reason or Reason("not_tested"),))
+        for case in cases
+    ]
+    findings = _settle_norms(findings, learning, policy, len(tested))
+    kind = VerdictKind.IDENTICAL if identical else _overall(findings, learning)
+    inherited = sum(f.parameters[1] for f in findings if f.status is Status.INHERITED)
+    logs = [case.evidence.log_evalue for case in tested if case.evidence is not None]
+    from jokbo.independence.betting import average
+
+    return Verdict(
+        policy=policy,
+        kind=kind,
+        findings=tuple(findings),
+        log_evalue=average(logs) if logs else None,
+        hypotheses=len(tested),
+        inherited_share=(1.0 if identical else inherited / parameters) if parameters else None,
+        declared=_declared(findings, frozenset(declared), kind),
+    )
+
+
+def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | None) -> Finding:
+    evidence = case.evidence
+    assert evidence is not None
+    threshold = policy.log_threshold(hypotheses)
+    reasons: list[Reason] = []
+    fired = [f for f, e in evidence.families.items() if e.log_evalue >= threshold]
+    body = case.component.kind in BODY
+    speaking = [f for f in fired if not (body and f is Family.CHANNELS)]
+    believed = []
+    for family in speaking:
+        doubt = _doubt(family, case, policy) if body else None
+        if doubt is None:
+            believed.append(family)
+        else:
+            reasons.append(doubt)
+
+    def finding(status: Status, strongest: tuple[Alignment, float] | None = None, level: float | None = None) -> Finding:
+        alignment, effect = strongest or (None, None)
+        return Finding(
+            case.component, case.parameters, status, tuple(reasons), evidence.log_evalue, alignment, effect, level,
+            case.learned,
+        )  # fmt: skip
+
+    if not believed or evidence.log_evalue < threshold:
+        if body and Family.CHANNELS in fired and not reasons:
+            return finding(Status.SHARED_BASIS)
+        if reasons or evidence.log_evalue >= math.log(policy.min_unclear):
+            reasons.append(Reason("below_threshold")) if not reasons else None
+            return finding(Status.INCONCLUSIVE)
+        return finding(Status.NO_EVIDENCE)
+    witness = math.log(policy.min_witness)
+    strongest = strongest_alignment(case.results, believed, log_threshold=witness)
+    strongest = strongest or strongest_alignment(case.results, believed, log_threshold=-math.inf)
+    if case.component.kind is ComponentKind.NORMS or strongest is None:
+        return finding(Status.SHARED_BASIS, strongest)
+    axis = next(case.axes[f] for f in believed if f in case.axes)
+    level = policy.relabelling_level(axis)
+    if not body and strongest[1] < max(level, policy.min_reuse_cosine):
+        return finding(Status.SHARED_BASIS, strongest, level)
+    if strongest[1] < level and not older:
+        values = {"effect": round(strongest[1], 3), "level": round(level, 3)}
+        reasons.append(Reason("relabelling_guard", values))
+        return finding(Status.INCONCLUSIVE, strongest, level)
+    return finding(Status.INHERITED, strongest, level)
+
+
+def _doubt(family: Family, case: ComponentCase, policy: Policy) -> Reason | None:
+    """Why a family that fired is not believed alone; None when it is."""
+    evidence = case.evidence
+    assert evidence is not None
+    if family is Family.UNITS:
+        others = [e.log_evalue for f, e in evidence.families.items() if f is not family]
+        witnesses = [evidence.families[family].log_local, *others]
+        return None if max(witnesses) >= math.log(policy.min_witness) else Reason("order_without_witness")
+    if case.signs_refused:
+        return Reason("signs_refused")
+    return None
+
+
+def _settle_norms(
+    findings: list[Finding], learning: dict[str, SharedLearning], policy: Policy, hypotheses: int
+) -> list[Finding]:
+    """Norms that agree in a tower whose body is inherited are inherited with it; alone they never are."""
+    bodies = {f.component.tower for f in findings if f.status is Status.INHERITED and f.component.kind in BODY}
+    settled = []
+    for f in findings:
+        agree = learning.get(f.component.tower, SharedLearning()).norm_correlation or 0.0
+        if (
+            f.component.kind is ComponentKind.NORMS
+            and f.status is Status.SHARED_BASIS
+            and f.component.tower in bodies
+            and agree >= policy.min_subspace_overlap
+        ):
+            f = Finding(
+                f.component, f.parameters, Status.INHERITED, (Reason("with_body"),), f.log_evalue, f.alignment, agree
+            )
+        settled.append(f)
+    return settled
+
+
+def _overall(findings: Sequence[Finding], learning: dict[str, SharedLearning]) -> VerdictKind:
+    main = _main_tower(findings)
+    inherited = [f for f in findings if f.status is Status.INHERITED]
+    body = [f for f in inherited if f.component.tower == main and f.component.kind in BODY]
+    if body:
+        shared = learning.get(main, SharedLearning()).shared
+        return VerdictKind.COMMON_LINEAGE if shared else VerdictKind.SHARED_INITIALISATION_OR_LINEAGE
+    if inherited:
+        learned = any(f.learned or learning.get(f.component.tower, SharedLearning()).shared for f in inherited)
+        return VerdictKind.COMPONENT_REUSE if learned else VerdictKind.SHARED_INITIALISATION_OR_LINEAGE
+    statuses = {f.status for f in findings}
+    if Status.INCONCLUSIVE in statuses:
+        return VerdictKind.INCONCLUSIVE
+    if Status.SHARED_BASIS in statuses:
+        return VerdictKind.SHARED_BASIS
+    tested_body = any(f.component.kind in BODY and f.status is Status.NO_EVIDENCE for f in findings)
+    return VerdictKind.NO_EVIDENCE if tested_body else VerdictKind.UNTESTABLE
+
+
+def _main_tower(findings: Sequence[Finding]) -> str:
+    """The tower that holds most of the candidate's body."""
+    sizes: dict[str, int] = {}
+    for f in findings:
+        if f.component.kind in BODY:
+            sizes[f.component.tower] = sizes.get(f.component.tower, 0) + f.parameters[1]
+    return max(sizes, key=lambda tower: sizes[tower]) if sizes else "text"
+
+
+def _declared(findings: Sequence[Finding], declared: frozenset[str], kind: VerdictKind) -> str:
+    if not declared:
+        return "none"
+    dependent = {str(f.component) for f in findings if f.status in (Status.INHERITED, Status.SHARED_BASIS)}
+    if "all" in declared or (dependent <= declared and kind is not VerdictKind.IDENTICAL):
+        return "exactly"
+    return "exceeded"
