@@ -1,11 +1,10 @@
-"""The zoo's shapes: real Transformers classes, initialised from one generator, stored under released names."""
+"""The zoo's shapes: real Transformers classes, one generator a model, stored under released names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from corpus import CONTEXT, VOCAB_SIZE
 from safetensors.torch import save_file
 from transformers import (
     CLIPVisionConfig,
@@ -22,6 +21,8 @@ from transformers import (
 )
 from transformers.core_model_loading import revert_weight_conversion
 
+from corpus import CONTEXT, VOCAB_SIZE
+
 INIT_STD = 0.02
 TOWER_EXTRA = ("<image>", "<pad>")
 IMAGE_SIZE = 48
@@ -35,7 +36,9 @@ CLASSES: dict[str, type[PreTrainedModel]] = {
 }
 
 
-def llama_config(*, hidden_size: int = 128, intermediate_size: int = 344, layers: int = 4, vocab_size: int = VOCAB_SIZE) -> LlamaConfig:
+def llama_config(
+    *, hidden_size: int = 128, intermediate_size: int = 344, layers: int = 4, vocab_size: int = VOCAB_SIZE
+) -> LlamaConfig:
     """A Llama decoder with grouped queries and an untied head."""
     return LlamaConfig(
         vocab_size=vocab_size,
@@ -101,7 +104,9 @@ def llava_config() -> LlavaConfig:
     )
     return LlavaConfig(
         vision_config=vision,
-        text_config=llama_config(hidden_size=96, intermediate_size=256, layers=3, vocab_size=VOCAB_SIZE + len(TOWER_EXTRA)),
+        text_config=llama_config(
+            hidden_size=96, intermediate_size=256, layers=3, vocab_size=VOCAB_SIZE + len(TOWER_EXTRA)
+        ),
         image_token_id=VOCAB_SIZE,
         image_token_index=VOCAB_SIZE,
         image_seq_length=(IMAGE_SIZE // PATCH_SIZE) ** 2 + 1,
@@ -142,12 +147,12 @@ def load(directory: Path, family: str) -> PreTrainedModel:
 
 
 def released_name(name: str, family: str) -> str | None:
-    """Names the released checkpoints of a family use where Transformers 5 writes others; None drops a tensor."""
+    """The name a released checkpoint uses where Transformers 5 writes another; None drops the tensor."""
     if family == "gpt2":
         # The released GPT-2 has no prefix and no copy of the tied head.
         return None if name == "lm_head.weight" else name.removeprefix("transformer.")
-    if family == "llava" and name.startswith("vision_tower.") and not name.startswith("vision_tower.vision_model."):
-        return name.replace("vision_tower.", "vision_tower.vision_model.", 1)
+    if family == "llava" and name.startswith("vision_tower."):
+        return "vision_tower.vision_model." + name.removeprefix("vision_tower.")
     return name
 
 

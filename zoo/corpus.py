@@ -22,8 +22,15 @@ HELD_OUT_WINDOWS = 32
 SKIPPED = frozenset({"site-packages", "dist-packages", "encodings", "lib2to3", "__pycache__", "__phello__"})
 SKIPPED_PREFIXES = ("config-",)
 # Files of test *data* rather than tests: codec tables, broken sources, generated archives.
-SKIPPED_IN_TESTS = ("data", "cjkencodings", "encoded_modules", "tokenizedata", "badsyntax", "bad_coding", "re_tests")
-SLICES = ("library_even", "library_odd", "tests", "idlelib", "network")
+SKIPPED_IN_TESTS = (
+    "data",
+    "cjkencodings",
+    "encoded_modules",
+    "tokenizedata",
+    "badsyntax",
+    "bad_coding",
+    "re_tests",
+)
 NETWORK = frozenset({"email", "http", "html", "json", "urllib", "xmlrpc", "wsgiref"})
 
 
@@ -47,7 +54,7 @@ def slice_of(relative: Path) -> str | None:
 
 @cache
 def files(name: str) -> tuple[Path, ...]:
-    """The sources of one slice in sorted order. The library proper is dealt out alternately into two halves."""
+    """The sources of one slice in sorted order; `library_even` and `library_odd` take every other file."""
     root = library()
     chosen = sorted(path.relative_to(root) for path in root.rglob("*.py"))
     kind, _, half = name.partition("_")

@@ -17,7 +17,8 @@ class LowRankLinear(nn.Module):
     def __init__(self, frozen: nn.Linear, *, generator: torch.Generator) -> None:
         super().__init__()
         self.frozen = frozen
-        down = torch.empty(RANK, frozen.in_features).normal_(0.0, 1 / math.sqrt(frozen.in_features), generator=generator)
+        std = 1 / math.sqrt(frozen.in_features)
+        down = torch.empty(RANK, frozen.in_features).normal_(0.0, std, generator=generator)
         self.down = nn.Parameter(down)
         self.up = nn.Parameter(torch.zeros(frozen.out_features, RANK))
 

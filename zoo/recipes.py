@@ -15,9 +15,9 @@ TOWER_STEPS = 1500
 class Recipe:
     """How one model is made.
 
-    `start` is one of: fresh (own initialisation), weights (all of the parent's), lora (the same, through low-rank
-    factors), embedding (parent's embedding and head, fresh body), encoder (parent's vision encoder, fresh rest),
-    distil (fresh, the parent only teaches).
+    `start` is one of: fresh (own initialisation), weights (all of the parent's), lora (the same, through
+    low-rank factors), embedding (parent's embedding and head, fresh body), encoder (parent's vision encoder,
+    fresh rest), distil (fresh, the parent only teaches).
     """
 
     name: str
@@ -40,20 +40,42 @@ ALL = (
     Recipe("base3", "llama", 3, "as base0, other seed"),
     Recipe("sameinit0", "llama", 0, "base0's initialisation, other text and order", text="tests", order=102),
     Recipe("cpt0", "llama", 0, "base0 trained on for as long again", "weights", "base0", "library_odd", 103),
-    Recipe("embx0", "llama", 10, "base0's embedding and head, fresh body, then trained on", "embedding", "base0"),
-    Recipe("lora0", "llama", 0, "rank-8 LoRA of base0, merged", "lora", "base0", "network", 104, TUNE_STEPS, 1e-3),
-    Recipe("sft0b", "llama", 0, "second fine-tune of base0", "weights", "base0", "tests", 105, TUNE_STEPS, 3e-4),
+    Recipe(
+        "embx0", "llama", 10, "base0's embedding and head, fresh body, then trained on", "embedding", "base0"
+    ),
+    Recipe(
+        "lora0", "llama", 0, "rank-8 LoRA of base0, merged", "lora", "base0", "network", 104, TUNE_STEPS, 1e-3
+    ),
+    Recipe(
+        "sft0b", "llama", 0, "second fine-tune of base0", "weights", "base0", "tests", 105, TUNE_STEPS, 3e-4
+    ),
     Recipe("distil0", "llama", 11, "fresh initialisation, taught by base0's logits alone", "distil", "base0"),
     Recipe("gpt2-0", "gpt2", 20, "trained from its own initialisation"),
     Recipe("gpt2-1", "gpt2", 21, "as gpt2-0, other seed"),
-    Recipe("gpt2-0-sft", "gpt2", 20, "fine-tune of gpt2-0", "weights", "gpt2-0", "idlelib", 101, TUNE_STEPS, 3e-4),
+    Recipe(
+        "gpt2-0-sft", "gpt2", 20, "fine-tune of gpt2-0", "weights", "gpt2-0", "idlelib", 101, TUNE_STEPS, 3e-4
+    ),
     Recipe("mixtral-0", "mixtral", 30, "trained from its own initialisation"),
     Recipe("mixtral-1", "mixtral", 31, "as mixtral-0, other seed"),
     Recipe(
-        "mixtral-0-sft", "mixtral", 30, "fine-tune of mixtral-0", "weights", "mixtral-0", "idlelib", 101, TUNE_STEPS, 3e-4
+        "mixtral-0-sft",
+        "mixtral",
+        30,
+        "fine-tune of mixtral-0",
+        "weights",
+        "mixtral-0",
+        "idlelib",
+        101,
+        TUNE_STEPS,
+        3e-4,
     ),
     Recipe(
-        "tower-a", "llava", 40, "trained whole from its own initialisation", text="rendered", steps=TOWER_STEPS
+        "tower-a",
+        "llava",
+        40,
+        "trained whole from its own initialisation",
+        text="rendered",
+        steps=TOWER_STEPS,
     ),
     Recipe(
         "tower-b",

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import corpus
 import numpy as np
 import torch
-from architectures import IMAGE_SIZE, INIT_STD, PATCH_SIZE, TOWER_EXTRA
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+import corpus
+from architectures import IMAGE_SIZE, INIT_STD, PATCH_SIZE, TOWER_EXTRA
 
 BATCH_SIZE = 32
 LINES = 4
@@ -65,7 +66,9 @@ def render(lines: list[str]) -> np.ndarray:
     return np.asarray(image, dtype=np.float32) / 255.0
 
 
-def draw_batch(tokenizer: PreTrainedTokenizerFast, rng: np.random.Generator, *, size: int, held_out: bool) -> Pictures:
+def draw_batch(
+    tokenizer: PreTrainedTokenizerFast, rng: np.random.Generator, *, size: int, held_out: bool
+) -> Pictures:
     """Random words, their picture with a little noise, and the tokens to predict after the image tokens."""
     vocabulary = words(held_out=held_out)
     image_token, pad = (tokenizer.convert_tokens_to_ids(token) for token in TOWER_EXTRA)
@@ -82,7 +85,9 @@ def draw_batch(tokenizer: PreTrainedTokenizerFast, rng: np.random.Generator, *, 
     pixels = np.stack([render(lines) for lines in texts])
     pixels = pixels + NOISE * rng.standard_normal(pixels.shape, dtype=np.float32)
     return Pictures(
-        torch.from_numpy(pixels)[:, None].repeat(1, 3, 1, 1), torch.from_numpy(tokens), torch.from_numpy(labels)
+        torch.from_numpy(pixels)[:, None].repeat(1, 3, 1, 1),
+        torch.from_numpy(tokens),
+        torch.from_numpy(labels),
     )
 
 
@@ -95,9 +100,7 @@ def batches(tokenizer: PreTrainedTokenizerFast, *, order: int) -> Iterator[Pictu
 
 def answer_loss(model: PreTrainedModel, batch: Pictures) -> torch.Tensor:
     """Cross-entropy of the answer tokens alone."""
-    return model(
-        input_ids=batch.tokens, pixel_values=batch.pixels, labels=batch.labels, use_cache=False
-    ).loss
+    return model(input_ids=batch.tokens, pixel_values=batch.pixels, labels=batch.labels, use_cache=False).loss
 
 
 def attach_pooling_head(model: PreTrainedModel, *, seed: int) -> None:
@@ -132,14 +135,18 @@ def training_loss(model: PreTrainedModel, batch: Pictures) -> torch.Tensor:
 
 
 @torch.no_grad()
-def held_out_loss(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, blind: bool = False) -> float:
-    """Loss on words never trained on. `blind` shows every question the next one's picture: what guessing costs."""
+def held_out_loss(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, blind: bool = False
+) -> float:
+    """Loss on words never trained on. `blind` shows every answer another picture: what guessing costs."""
     batch = draw_batch(tokenizer, np.random.default_rng(HELD_OUT_SEED), size=HELD_OUT_PICTURES, held_out=True)
     if blind:
         batch = Pictures(batch.pixels.roll(1, dims=0), batch.tokens, batch.labels)
     return answer_loss(model, batch).item()
 
 
-def task(tokenizer: PreTrainedTokenizerFast, *, order: int) -> tuple[Iterator[Pictures], Callable[..., Any], Callable[..., float]]:
+def task(
+    tokenizer: PreTrainedTokenizerFast, *, order: int
+) -> tuple[Iterator[Pictures], Callable[..., Any], Callable[..., float]]:
     """Batches, training loss and held-out loss, in the order of `train.Task`."""
     return batches(tokenizer, order=order), training_loss, lambda model: held_out_loss(model, tokenizer)

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
 import architectures
 import corpus
 import lora
-import torch
 import towers
 from recipes import ALL, BY_NAME, Recipe
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 BATCH_SIZE = 8
 WARM_UP = 0.05

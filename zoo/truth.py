@@ -1,4 +1,4 @@
-"""Write the truth table from the recipes and the training records: `python zoo/truth.py --models zoo/models`."""
+"""Write the truth table from recipes and training records: `python zoo/truth.py --models zoo/models`."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def independence_note(first: Recipe, second: Recipe) -> str:
         if student.start == "distil" and ancestors(BY_NAME[str(student.parent)])[-1] is other:
             return f"{student.name} learned from {student.parent}'s logits alone; no weight was copied"
     if (one.text, one.order) == (two.text, two.order):
-        return "other seed, same text in the same order"
-    return "other seed, other text or order"
+        return "other initialisation, the same first text in the same order"
+    return "other initialisation, other text or order"
 
 
 def relation(first: Recipe, second: Recipe) -> dict[str, object]:
@@ -71,11 +71,13 @@ def relation(first: Recipe, second: Recipe) -> dict[str, object]:
         if found:
             return row(other, borrower, *found)
     if same_initialisation(one, two):
-        return row(first, second, "shared-init", (), f"one initialisation, seed {one.seed}; other text and order")
+        return row(first, second, "shared-init", (), f"seed {one.seed} in both, other text and order")
     return row(first, second, "independent", (), independence_note(first, second))
 
 
-def row(reference: Recipe, candidate: Recipe, truth: str, component: tuple[str, ...], note: str) -> dict[str, object]:
+def row(
+    reference: Recipe, candidate: Recipe, truth: str, component: tuple[str, ...], note: str
+) -> dict[str, object]:
     """One relation as a table."""
     return {
         "reference": reference.name,
@@ -109,7 +111,9 @@ def model_row(recipe: Recipe, models: Path) -> dict[str, object]:
 
 def to_toml(kind: str, table: dict[str, object]) -> str:
     """One array-of-tables entry. JSON's strings, numbers and lists of strings are TOML's as well."""
-    return "\n".join([f"[[{kind}]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]) + "\n"
+    return (
+        "\n".join([f"[[{kind}]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]) + "\n"
+    )
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Check every stored model: `python zoo/verify.py --models zoo/models`. Fails on the first thing that is not true."""
+"""Check every stored model: `python zoo/verify.py --models zoo/models`. Stops at the first untruth."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import argparse
 import json
 from pathlib import Path
 
-import architectures
-import corpus
 import torch
-import train
-from recipes import ALL, Recipe
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
+
+import architectures
+import corpus
+import train
+from recipes import ALL, Recipe
 
 # Rounding to bfloat16 moves the mean loss by a few thousandths at most.
 LOSS_TOLERANCE = 0.01
@@ -42,7 +43,7 @@ def check_tensors(tensors: dict[str, torch.Tensor], name: str) -> None:
 
 
 def check_loss(recipe: Recipe, models: Path) -> float:
-    """The stored model, loaded by its released class, has the loss that was recorded. Returns the difference."""
+    """Load by the released class and compare with the recorded loss; returns the difference."""
     directory = models / recipe.name
     tokenizer = AutoTokenizer.from_pretrained(directory)
     model, report = architectures.CLASSES[recipe.family].from_pretrained(
@@ -53,7 +54,9 @@ def check_loss(recipe: Recipe, models: Path) -> float:
     task = train.task_of(recipe, tokenizer, models)
     recorded = json.loads((directory / "training.json").read_text(encoding="utf-8"))["held_out_loss"]
     found = task.held_out(model.eval())
-    require(abs(found - recorded) < LOSS_TOLERANCE, f"{recipe.name}: loss {found:.4f}, recorded {recorded:.4f}")
+    require(
+        abs(found - recorded) < LOSS_TOLERANCE, f"{recipe.name}: loss {found:.4f}, recorded {recorded:.4f}"
+    )
     return found - recorded
 
 
@@ -74,7 +77,8 @@ def main() -> None:
         if recipe.family != "llava":
             tokenizers.add((arguments.models / recipe.name / "tokenizer.json").read_bytes())
         gains = torch.cat([t.float() for k, t in tensors.items() if t.ndim == 1 and k.endswith("weight")])
-        print(f"{recipe.name}: {len(tensors)} tensors, loss off by {difference:+.4f}, gains {gains.min():.2f}..{gains.max():.2f}")
+        spread = f"gains {gains.min():.2f}..{gains.max():.2f}"
+        print(f"{recipe.name}: {len(tensors)} tensors, loss off by {difference:+.4f}, {spread}", flush=True)
     require(len(tokenizers) <= 1, "the text models' tokenizers differ")
 
 

@@ -103,7 +103,9 @@ def test_header_that_is_not_utf8():
     refuse(file_of(b'{"\xff\xfe": 1}'), "offset 2: not UTF-8")
 
 
-@pytest.mark.parametrize("header", [b'{"a": ', b"{'a': 1}", b'{"a": 1,}', b"{} {}", b"\x00\x00", b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize(
+    "header", [b'{"a": ', b"{'a': 1}", b'{"a": 1,}', b"{} {}", b"\x00\x00", b"\xef\xbb\xbf{}"]
+)
 def test_header_that_is_not_json(header):
     refuse(file_of(header), "not JSON")
 
@@ -115,12 +117,18 @@ def test_header_that_is_not_an_object(header):
 
 @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
 def test_constants_that_json_does_not_have(constant):
-    refuse(file_of(b'{"a": {"dtype": "BF16", "shape": [' + constant + b'], "data_offsets": [0, 0]}}'), "is not JSON")
+    refuse(
+        file_of(b'{"a": {"dtype": "BF16", "shape": [' + constant + b'], "data_offsets": [0, 0]}}'),
+        "is not JSON",
+    )
 
 
 def test_integer_of_a_hundred_thousand_digits():
     digits = b"9" * 100_000
-    refuse(file_of(b'{"a": {"dtype": "BF16", "shape": [' + digits + b'], "data_offsets": [0, 0]}}'), "integer of absurd length")
+    refuse(
+        file_of(b'{"a": {"dtype": "BF16", "shape": [' + digits + b'], "data_offsets": [0, 0]}}'),
+        "integer of absurd length",
+    )
 
 
 @pytest.mark.parametrize("text", [b"[" * 200_000, b'{"a":' * 100_000])
@@ -148,7 +156,9 @@ def test_metadata_with_half_a_surrogate_pair():
     refuse(file_of(b'{"__metadata__": {"format": "\\udfff"}}'), "surrogate")
 
 
-@pytest.mark.parametrize("name", ["", " ", "가중치", "w\u0000\n", "😀.weight", "../../etc/passwd", "a" * 10_000])
+@pytest.mark.parametrize(
+    "name", ["", " ", "가중치", "w\u0000\n", "😀.weight", "../../etc/passwd", "a" * 10_000]
+)
 def test_any_other_name_is_legal(name):
     assert list(catalog_of(file_of({name: tensor()}, bytes(8)))) == [name]
 
@@ -158,9 +168,13 @@ def test_metadata_of_another_shape(metadata):
     refuse(file_of({"__metadata__": metadata}), "must map strings to strings")
 
 
-@pytest.mark.parametrize("dtype", ["bf16", "BF17", "", "F8", "name", "_value_", None, 3, ["BF16"], {"F": 32}, "x" * 9999])
+@pytest.mark.parametrize(
+    "dtype", ["bf16", "BF17", "", "F8", "name", "_value_", None, 3, ["BF16"], {"F": 32}, "x" * 9999]
+)
 def test_wrong_dtype(dtype):
-    message = refuse(file_of({"w": tensor(dtype)}, bytes(8)), "element type .* is not known; known are F64, F32")
+    message = refuse(
+        file_of({"w": tensor(dtype)}, bytes(8)), "element type .* is not known; known are F64, F32"
+    )
     assert "tensor 'w'" in message
 
 
@@ -171,7 +185,20 @@ def test_entry_with_other_fields(fields):
 
 @pytest.mark.parametrize(
     "shape",
-    [None, 4, "4", {"0": 2}, [-2, -2], [2.0, 2.0], ["2", "2"], [True, True], [None], [[2], 2], [1 << 62], [1] * 17],
+    [
+        None,
+        4,
+        "4",
+        {"0": 2},
+        [-2, -2],
+        [2.0, 2.0],
+        ["2", "2"],
+        [True, True],
+        [None],
+        [[2], 2],
+        [1 << 62],
+        [1] * 17,
+    ],
 )
 def test_shape_that_is_no_shape(shape):
     refuse(file_of({"w": tensor(shape=shape)}, bytes(8)), "is not a list of at most 16 non-negative integers")
@@ -179,7 +206,20 @@ def test_shape_that_is_no_shape(shape):
 
 @pytest.mark.parametrize(
     "offsets",
-    [None, 8, [], [0], [0, 8, 16], [8, 0], [-8, 0], [0.0, 8.0], [False, True], ["0", "8"], [0, 1 << 62], [None, 8]],
+    [
+        None,
+        8,
+        [],
+        [0],
+        [0, 8, 16],
+        [8, 0],
+        [-8, 0],
+        [0.0, 8.0],
+        [False, True],
+        ["0", "8"],
+        [0, 1 << 62],
+        [None, 8],
+    ],
 )
 def test_offsets_that_are_no_offsets(offsets):
     refuse(file_of({"w": tensor(offsets=offsets)}, bytes(8)), r"is not \[start, end\] with start <= end")
@@ -190,7 +230,9 @@ def test_shape_and_span_disagree(shape):
     refuse(file_of({"w": tensor(shape=shape)}, bytes(8)), "data_offsets span 8")
 
 
-@pytest.mark.parametrize("shape", [[1 << 61, 1 << 61, 0], [0, 1 << 61, 1 << 61], [1 << 40] * 16, [1 << 32, 1 << 31]])
+@pytest.mark.parametrize(
+    "shape", [[1 << 61, 1 << 61, 0], [0, 1 << 61, 1 << 61], [1 << 40] * 16, [1 << 32, 1 << 31]]
+)
 def test_shape_of_absurdly_many_elements(shape):
     """Even where a zero side makes it no bytes: code that multiplies sides in 64 bits would be wrong."""
     refuse(file_of({"w": tensor(shape=shape, offsets=[0, 0])}), "more elements than")
@@ -199,7 +241,9 @@ def test_shape_of_absurdly_many_elements(shape):
 @pytest.mark.parametrize("offsets", [[8, 16], [0, 16], [1 << 40, (1 << 40) + 8]])
 def test_offsets_beyond_the_file(offsets):
     shape = [(offsets[1] - offsets[0]) // 2]
-    refuse(file_of({"w": tensor(shape=shape, offsets=offsets)}, bytes(8)), "ends at offset .* the file ends at")
+    refuse(
+        file_of({"w": tensor(shape=shape, offsets=offsets)}, bytes(8)), "ends at offset .* the file ends at"
+    )
 
 
 @pytest.mark.parametrize("second", [[4, 12], [0, 8], [6, 14]])
@@ -210,7 +254,10 @@ def test_overlapping_tensors(second):
 
 
 def test_hole_between_tensors():
-    refuse(file_of({"a": tensor(), "b": tensor(offsets=[10, 18])}, bytes(18)), "tensor 'b'.*leaves a hole before it")
+    refuse(
+        file_of({"a": tensor(), "b": tensor(offsets=[10, 18])}, bytes(18)),
+        "tensor 'b'.*leaves a hole before it",
+    )
 
 
 def test_hole_before_the_first_tensor():
@@ -228,7 +275,11 @@ def test_no_tensors_but_bytes():
 
 @pytest.mark.parametrize("shape", [[0], [0, 4], [4, 0, 2]])
 def test_zero_size_tensors_are_legal(shape):
-    header = {"z": tensor(shape=shape, offsets=[8, 8]), "w": tensor(), "y": tensor(shape=shape, offsets=[0, 0])}
+    header = {
+        "z": tensor(shape=shape, offsets=[8, 8]),
+        "w": tensor(),
+        "y": tensor(shape=shape, offsets=[0, 0]),
+    }
     catalog = catalog_of(file_of(header, bytes(8)))
     assert catalog["z"].size == 0
     assert catalog["z"].shape == tuple(shape)

@@ -94,7 +94,9 @@ def test_path_traversal(shard):
     refuse(files, "expected the name of a .safetensors file beside it")
 
 
-@pytest.mark.parametrize("shard", ["model.bin", "", None, 3, True, ["model.safetensors"], {"file": "x.safetensors"}])
+@pytest.mark.parametrize(
+    "shard", ["model.bin", "", None, 3, True, ["model.safetensors"], {"file": "x.safetensors"}]
+)
 def test_shard_that_is_no_weights_file(shard):
     document = weight_map()
     document["weight_map"]["a"] = shard
@@ -102,7 +104,8 @@ def test_shard_that_is_no_weights_file(shard):
 
 
 @pytest.mark.parametrize(
-    "document", [[], None, 3, {}, {"weight_map": {}}, {"weight_map": []}, {"weight_map": None}, {"metadata": {}}]
+    "document",
+    [[], None, 3, {}, {"weight_map": {}}, {"weight_map": []}, {"weight_map": None}, {"metadata": {}}],
 )
 def test_index_without_a_weight_map(document):
     refuse(with_index(document), "expected an object 'weight_map'")
@@ -141,7 +144,9 @@ def test_truncated_shard_is_named(length):
     refuse(with_index(weight_map(), **{SECOND: GOOD[SECOND][:length]}), SECOND)
 
 
-@pytest.mark.parametrize("files", [{}, {"config.json": b"{}"}, {"pytorch_model.bin": b"PK"}, {"model.gguf": b"GGUF"}])
+@pytest.mark.parametrize(
+    "files", [{}, {"config.json": b"{}"}, {"pytorch_model.bin": b"PK"}, {"model.gguf": b"GGUF"}]
+)
 def test_no_weights_among_the_files(files):
     refuse(files, "found no .safetensors file")
 

@@ -130,9 +130,13 @@ def test_files_written_here_are_read_back_by_ours_and_by_the_reference(tensors):
         entry = catalog[name]
         assert (entry.dtype, entry.shape) == (tensor.spec.dtype, tensor.spec.shape)
         assert data[entry.span.start : entry.span.stop] == tensor.data
-    theirs = {name: (fields["dtype"], fields["shape"], fields["data"]) for name, fields in safetensors.deserialize(data)}
+    theirs = {
+        name: (fields["dtype"], fields["shape"], fields["data"])
+        for name, fields in safetensors.deserialize(data)
+    }
     assert theirs == {
-        name: (tensor.spec.dtype.name, list(tensor.spec.shape), tensor.data) for name, tensor in tensors.items()
+        name: (tensor.spec.dtype.name, list(tensor.spec.shape), tensor.data)
+        for name, tensor in tensors.items()
     }
 
 

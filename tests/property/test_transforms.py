@@ -167,7 +167,11 @@ def test_derived_rows_have_the_cosine_asked_for(rng, cosine):
     assert abs(cosines.mean() - cosine) < 0.06  # 172 rows of 64: five standard errors at cosine 0
 
 
-@given(checkpoint=jst.checkpoints(), scheme=st.sampled_from(["int8", "int4", "fp8"]), group=st.sampled_from([None, 8]))
+@given(
+    checkpoint=jst.checkpoints(),
+    scheme=st.sampled_from(["int8", "int4", "fp8"]),
+    group=st.sampled_from([None, 8]),
+)
 def test_quantising_moves_no_weight_by_more_than_half_a_step(checkpoint, scheme, group):
     rounded = quantise(checkpoint, scheme, group=group)
     for name, values in checkpoint.tensors.items():

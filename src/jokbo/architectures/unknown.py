@@ -69,7 +69,8 @@ def match(
     if hidden.get(main):
         known.update(_tables(catalog, places, hidden[main], words))
     parts = tuple(known.get(name) or _other(entry, places[name], towers) for name, entry in catalog.items())
-    with_units = {part.tower for part in known.values() if part.role is Role.FFN_DOWN}
+    mlps = [part for part in known.values() if part.role is Role.FFN_DOWN and part.kind is Kind.WEIGHT]
+    with_units = {part.tower for part in mlps}
     return Anatomy(
         family="unknown",
         model_type=model_type,
@@ -80,7 +81,7 @@ def match(
         parts=parts,
         notes=(
             f"{reason}; tensors are paired by name and shape, and only the hidden units of "
-            f"{sum(part.role is Role.FFN_DOWN for part in known.values()):,} MLPs recognised by name and shape are tested",
+            f"{len(mlps):,} MLPs recognised by name and shape are tested",
         ),
     )
 

@@ -30,7 +30,7 @@ SPECULATIVE_BYTES = 64 << 10
 INDEX_SUFFIX = ".safetensors.index.json"
 SUFFIX = ".safetensors"
 
-_NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>\d{1,9})-of-(?P<count>\d{1,9})\.safetensors")
+_NUMBERED = re.compile(r"(?P<stem>.*)-(?P<number>[0-9]{1,9})-of-(?P<count>[0-9]{1,9})\.safetensors")
 
 Plan = Generator[list[Read], list[bytes], TensorCatalog]
 
@@ -174,7 +174,9 @@ def _parse_json(data: bytes, where: str) -> Any:
     except json.JSONDecodeError as error:
         raise FormatError(f"{where}, character {error.pos}: not JSON ({error.msg}). The file is damaged.") from None
     except ValueError:  # Python refuses to convert integers of thousands of digits
-        raise FormatError(f"{where}: holds an integer of absurd length. The file is damaged or hostile.") from None
+        raise FormatError(
+            f"{where}: holds an integer of absurd length. The file is damaged or hostile."
+        ) from None
     except RecursionError:
         raise FormatError(f"{where}: nested deeper than any header. The file is damaged or hostile.") from None
 
@@ -184,7 +186,8 @@ def _refuse_surrogates(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise FormatError(
-            f"{where}: {_brief(text)} holds half a surrogate pair at character {error.start}; no UTF-8 text does."
+            f"{where}: {_brief(text)} holds half a surrogate pair at character {error.start}; "
+            "no UTF-8 text does. The file is damaged or hostile."
         ) from None
 
 
@@ -244,7 +247,8 @@ def _parse_entry(shard: str, name: str, fields: Any, data_start: int, size: int)
         raise FormatError(f"{where}: data_offsets {_brief(offsets)} is not [start, end] with start <= end.")
     if math.prod(max(side, 1) for side in shape) >= 1 << 63:
         raise FormatError(
-            f"{where}: shape {_brief(shape)} stands for more elements than any array; its sides multiply past 2**63."
+            f"{where}: shape {_brief(shape)} stands for more elements than any array; "
+            "expected fewer than 2**63. The file is damaged or hostile."
         )
     span = ByteRange(data_start + offsets[0], data_start + offsets[1])
     if span.stop > size:

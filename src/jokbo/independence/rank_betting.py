@@ -70,9 +70,12 @@ def rank_betting(
         labels = None if block is None else _neighbourhoods(grams.index, block)
         if scores is not None:
             counts = count_ranks(scores, order, labels=labels)
-            results.append((Alignment.SAME_BASIS, block, rank_bets(*counts), _direct_effect(grams)))
+            results.append((Alignment.SAME_BASIS, block, "direct", rank_bets(*counts), _direct_effect(grams)))
         counts = count_anchored_ranks(reference, candidate, order, labels=labels)
-        results.append((Alignment.ROTATED, block, rank_bets(*counts), _gram_effect(reference, candidate)))
+        turned = family is Family.UNITS  # anchors on the channel axis undo a relabelling of rows, not a rotation
+        effects = _gram_effect(reference, candidate) if turned or scores is None else _direct_effect(grams)
+        alignment = Alignment.ROTATED if turned else Alignment.SAME_BASIS
+        results.append((alignment, block, "anchored", rank_bets(*counts), effects))
     return [
         IndependenceResult(
             test=RankBetting.name,
@@ -83,9 +86,9 @@ def rank_betting(
             stage=stage,
             local=block is not None,
             rows=_cluster_rows(grams, log_evalues, effects, len(order)),
-            parameters={"score": "direct" if alignment is Alignment.SAME_BASIS else "anchored", "block": block or 0},
+            parameters={"score": score, "block": block or 0},
         )
-        for alignment, block, log_evalues, effects in results
+        for alignment, block, score, log_evalues, effects in results
     ]
 
 

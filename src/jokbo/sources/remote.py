@@ -137,7 +137,9 @@ class RemoteSource(KeyedSource):
             for request, split in zip(requests, pieces, strict=True)
         ]
         _await_all([future for split in futures for future in split])
-        answers = [_join([future.result() for future in split]) for split in futures]
+        answers = []
+        while futures:  # let go of each answer's chunks as it is joined
+            answers.append(b"".join(chunk for future in futures.pop(0) for chunk in future.result()))
         return cut_answers(reads, requests, answers)
 
     def close(self) -> None:
@@ -153,23 +155,23 @@ class RemoteSource(KeyedSource):
                 self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="jokbo-read")
             return self._pool
 
-    def _fetch(self, file: str, piece: ByteRange) -> bytes:
-        """One piece; a location that refuses is looked up once more, since signatures expire."""
+    def _fetch(self, file: str, piece: ByteRange) -> list[bytes]:
+        """One piece, in chunks; a location that refuses is looked up once more, since signatures expire."""
         what = f"{self.identity.name}: {file}, bytes {piece.start:,} to {piece.stop:,}"
         location = self._location(file, stale=None)
         try:
             try:
-                data = self._transport.attempt(what, lambda: self._get(file, piece, location))
+                chunks = self._transport.attempt(what, lambda: self._get(file, piece, location))
             except Refused as refused:
                 if refused.status not in (400, 401, 403, 404, 410):
                     raise
                 renewed = self._location(file, stale=location)
-                data = self._transport.attempt(what, lambda: self._get(file, piece, renewed))
+                chunks = self._transport.attempt(what, lambda: self._get(file, piece, renewed))
         except Refused as refused:
             raise self._explain_refusal(file, refused) from None
         if self._progress is not None:
-            self._progress.advance(len(data))
-        return data
+            self._progress.advance(piece.size)
+        return chunks
 
     def _location(self, file: str, *, stale: Location | None) -> Location:
         """The known location, or a new one where none is known or the known one is `stale`."""
@@ -180,9 +182,9 @@ class RemoteSource(KeyedSource):
                 self._locations[file] = known
             return known
 
-    def _get(self, file: str, piece: ByteRange, location: Location) -> bytes:
+    def _get(self, file: str, piece: ByteRange, location: Location) -> list[bytes]:
         if piece.size == 0:
-            return b""
+            return []
         # A small file that is not weights is asked for whole: hubs serve those out of git, where
         # servers may do without ranges. Its answer is a 200 of exactly the known length.
         size = self.files[file].size
@@ -269,7 +271,7 @@ class RemoteSource(KeyedSource):
             "These would be other bytes: use another server, or download the model first."
         )
 
-    def _read_body(self, file: str, piece: ByteRange, response: Any) -> bytes:
+    def _read_body(self, file: str, piece: ByteRange, response: Any) -> list[bytes]:
         """Read the body, never more than was asked for."""
         chunks: list[bytes] = []
         n_bytes = 0
@@ -289,7 +291,7 @@ class RemoteSource(KeyedSource):
                 f"{'more than that' if n_bytes > piece.size else f'{n_bytes:,} bytes'}; expected "
                 f"{piece.size:,}. Use another server, or download the model first."
             )
-        return b"".join(chunks)
+        return chunks
 
     def _changed(self, file: str, how: str) -> ChangedError:
         return ChangedError(
@@ -323,11 +325,7 @@ def _split(whole: ByteRange) -> list[ByteRange]:
     return [ByteRange(start, min(start + MAX_REQUEST_BYTES, whole.stop)) for start in starts]
 
 
-def _join(pieces: list[bytes]) -> bytes:
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _await_all(futures: list[Future[bytes]]) -> None:
+def _await_all(futures: list[Future[list[bytes]]]) -> None:
     """Wait for all; at the first failure drop what has not begun, and raise it."""
     try:
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)

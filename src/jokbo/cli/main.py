@@ -1,0 +1,70 @@
+"""The command line: ``jokbo COMMAND``; each command is a file of its own, imported when it runs.
+
+Exit status: 0 no evidence, or dependence exactly as declared; 10 dependence; 11 untestable
+or inconclusive; 2 bad usage or input; 1 nothing but an unexpected failure.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "compare": "Decide from weights whether two models are independent.",
+    "inspect": "Show the anatomy of one model.",
+    "verify": "Run what a piece of evidence claims again.",
+    "report": "Show evidence again, in the terminal or as a page.",
+    "demo": "Compare two derived and two independent models that come with Jokbo.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's file only when the command runs or asks for its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of a first use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import ``jokbo.cli.<name>``."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"jokbo.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="jokbo", message="jokbo %(version)s")
+def cli() -> None:
+    """Jokbo (족보): the family register of neural models.
+
+    Exit status: 0 no evidence of dependence, or exactly what was declared; 10 dependence;
+    11 untestable or inconclusive; 2 bad usage or input; 1 an unexpected failure.
+    """
+
+
+def main() -> None:
+    """Run the command line; deliberate errors print one sentence and exit with 2."""
+    from jokbo.errors import JokboError
+
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except JokboError as error:
+        click.echo(f"jokbo: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)
