@@ -21,7 +21,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import gammaln, logsumexp
 
 BET_POWERS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85)
 """The grid of `k` in :func:`rank_bets`: small values bet boldly on the first rank."""
@@ -131,7 +130,7 @@ def rank_bets(
     for k in BET_POWERS:
         gain = ((better + tied) / n) ** k - (better / n) ** k
         wealth.append(np.log(n / tied * gain).sum(axis=-1))
-    return logsumexp(np.stack(wealth), axis=0) - math.log(len(BET_POWERS))
+    return np.logaddexp.reduce(np.stack(wealth), axis=0) - math.log(len(BET_POWERS))
 
 
 def coin_bets(coins: Float[np.ndarray, "*layers n"]) -> Float[np.ndarray, "*layers"]:
@@ -154,7 +153,7 @@ def coin_bets(coins: Float[np.ndarray, "*layers n"]) -> Float[np.ndarray, "*laye
         log_cosh = _log_cosh(stake * unit).sum(axis=-1)
         lean = stake * unit.sum(axis=-1)
         wealth += [lean - log_cosh, -lean - log_cosh]
-    return logsumexp(np.stack(wealth), axis=0) - math.log(len(wealth))
+    return np.logaddexp.reduce(np.stack(wealth), axis=0) - math.log(len(wealth))
 
 
 def _log_cosh(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -170,9 +169,9 @@ def log_fixed_points_pvalue(hits: int, m: int, n: int) -> float:
     """
     if hits == 0:
         return 0.0
-    choose = gammaln(m + 1) - gammaln(hits + 1) - gammaln(m - hits + 1)
-    falling = gammaln(n + 1) - gammaln(n - hits + 1)
-    return min(0.0, float(choose - falling))
+    choose = math.lgamma(m + 1) - math.lgamma(hits + 1) - math.lgamma(m - hits + 1)
+    falling = math.lgamma(n + 1) - math.lgamma(n - hits + 1)
+    return min(0.0, choose - falling)
 
 
 def calibrate_log_pvalue(log_pvalue: float) -> float:
@@ -196,7 +195,7 @@ def average(log_evalues: Sequence[float] | np.ndarray) -> float:
     values = np.asarray(log_evalues, dtype=float)
     if values.size == 0:
         return 0.0
-    return float(logsumexp(values) - math.log(values.size))
+    return float(np.logaddexp.reduce(values) - math.log(values.size))
 
 
 def combine_clusters(log_evalues: Sequence[float] | np.ndarray) -> float:
@@ -224,4 +223,4 @@ def combine_clusters(log_evalues: Sequence[float] | np.ndarray) -> float:
     for w in (1 / values.size, *MIXTURE_SHARES):
         stay = math.log1p(-w) if w < 1 else -math.inf
         products.append(np.logaddexp(stay, math.log(w) + values).sum())
-    return float(logsumexp(products) - math.log(len(products)))
+    return float(np.logaddexp.reduce(products) - math.log(len(products)))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from scipy.special import logsumexp
+import numpy as np
 
 from jokbo.independence.base import Alignment, Cluster, Family, IndependenceResult
 from jokbo.independence.betting import average, combine_clusters
@@ -103,7 +103,7 @@ def _over_stages(results: Sequence[IndependenceResult]) -> float:
         clusters = _cluster_averages([result for result in results if result.stage == stage])
         if clusters:
             terms.append(math.log(weight) + combine_clusters(list(clusters.values())))
-    return float(logsumexp(terms)) if terms else NO_EVALUE
+    return float(np.logaddexp.reduce(terms)) if terms else NO_EVALUE
 
 
 def _cluster_averages(results: Sequence[IndependenceResult]) -> dict[Cluster, float]:

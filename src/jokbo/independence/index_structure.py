@@ -92,50 +92,64 @@ def index_structure(
         Name of the largest statistic.
     """
     m = grams.shape[1]
-    weights = _weights(m)
-    names = list(weights)
-    table = np.stack([w.reshape(-1) for w in weights.values()], axis=1)
     matrices = {f"feature {k}": np.einsum("bi,bj->ij", f, f) for k, f in enumerate(features)}
     matrices["gram"] = (grams**2).sum(axis=0)
     draws = np.stack([np.arange(m), *(rng.permutation(m) for _ in range(n_resamples))])
-    columns, labels = [], []
+    statistics: dict[str, np.ndarray] = {}
     for what, matrix in matrices.items():
-        values = _permuted(matrix, draws, table)
-        use = [k for k, name in enumerate(names) if what != "gram" or name != "trend"]
-        columns.append(np.abs(values[:, use]) if what != "gram" else values[:, use])
-        labels += [f"{what}, {names[k]}" for k in use]
-    statistics = np.concatenate(columns, axis=1)
-    spread = statistics.std(axis=0)
-    scores = np.divide(statistics - statistics.mean(axis=0), spread, out=np.zeros_like(statistics), where=spread > 0)
+        if what != "gram":
+            statistics[f"{what}, trend"] = _trend(matrix, draws)
+        for lag in _lags(m):
+            products = matrix[draws[:, :-lag], draws[:, lag:]].sum(axis=1)
+            statistics[f"{what}, lag {lag}"] = products if what == "gram" else np.abs(products)
+        for size, sums in _block_sums(matrix, draws).items():
+            statistics[f"{what}, blocks of {size}"] = sums
+    table = np.stack(list(statistics.values()), axis=1)
+    spread = table.std(axis=0)
+    scores = np.divide(table - table.mean(axis=0), spread, out=np.zeros_like(table), where=spread > 0)
     largest = np.round(scores.max(axis=1), 9)
     pvalue = float((largest >= largest[0]).sum() / len(largest))
-    return pvalue, labels[int(scores[0].argmax())]
+    return pvalue, list(statistics)[int(scores[0].argmax())]
 
 
-def _permuted(
-    matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"], table: Float[np.ndarray, "cells stats"]
-) -> Float[np.ndarray, "draws stats"]:
-    rows = max(1, (1 << 22) // matrix.size)
-    values = []
-    for start in range(0, len(draws), rows):
-        some = draws[start : start + rows]
-        values.append(matrix[some[:, :, None], some[:, None, :]].reshape(len(some), -1) @ table)
-    return np.concatenate(values)
+def _trend(matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
+    """``(sum_i F_i (i - n/2))^2`` of each permuted feature, summed over layers."""
+    positions = np.argsort(draws, axis=1) - (draws.shape[1] - 1) / 2
+    return np.einsum("di,di->d", positions @ matrix, positions)
 
 
-def _weights(m: int) -> dict[str, Float[np.ndarray, "m m"]]:
-    """Each statistic as a weight on the permuted matrix."""
-    position = np.arange(m) - (m - 1) / 2
-    weights = {"trend": np.outer(position, position)}
-    sizes = {16, 32, 64, 128, *(m // k for k in (16, 8, 4, 2))}
-    for size in sorted(b for b in sizes if 2 <= b < m):
-        block = np.arange(m) // size
-        weights[f"blocks of {size}"] = (block[:, None] == block[None, :]) / size
-        np.fill_diagonal(weights[f"blocks of {size}"], 0)
-    lags = {1, 2, 4, *(m // k for k in (32, 16, 8, 4, 2))}
-    for lag in sorted(x for x in lags if 1 <= x < m):
-        weights[f"lag {lag}"] = np.eye(m, k=lag)
-    return weights
+def _lags(m: int) -> list[int]:
+    return sorted({lag for lag in (1, 2, 4, *(m // k for k in (32, 16, 8, 4, 2))) if 1 <= lag < m})
+
+
+def _block_sums(
+    matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"]
+) -> dict[int, Float[np.ndarray, " draws"]]:
+    """Off-diagonal sums within blocks of neighbours, for a ladder of block sizes.
+
+    Sums between the finest blocks are one matrix product for many draws; coarser blocks add them up.
+    """
+    n_draws, m = draws.shape
+    finest = max(m // 16, 2)
+    blocks = -(-m // finest)
+    label = np.arange(m) // finest
+    sums = np.zeros((n_draws, blocks, blocks))
+    chunk = max(1, (1 << 22) // (m * blocks))
+    for start in range(0, n_draws, chunk):
+        some = draws[start : start + chunk]
+        members = np.zeros((m, len(some), blocks))
+        members[some, np.arange(len(some))[:, None], label[None, :]] = 1
+        towards = (matrix @ members.reshape(m, -1)).reshape(m, len(some), blocks)
+        ordered = towards[some, np.arange(len(some))[:, None]]
+        sums[start : start + chunk] = np.add.reduceat(ordered, np.arange(0, m, finest), axis=1)
+    diagonal = np.trace(matrix)
+    found = {}
+    for factor in (1, 2, 4, 8):
+        group = np.arange(blocks) // factor
+        if group[-1] > 0:
+            same = group[:, None] == group[None, :]
+            found[finest * factor] = sums[:, same].sum(axis=1) - diagonal
+    return found
 
 
 def sign_balance(gate: Float[np.ndarray, "blocks m d"], up: Float[np.ndarray, "blocks m d"]) -> float:

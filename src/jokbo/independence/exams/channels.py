@@ -230,7 +230,7 @@ class NormExam:
         self.correlation = centred_correlation(a, b)
         self.record.axes[Family.CHANNELS] = AxisSize(width, len(a))
         lot = self.bench.lot
-        channels = lot.channel_blocks(f"{self.component.tower}/norm channels", width, 2 * self.bench.plan.channels)
+        channels = lot.channel_blocks(f"{self.component.tower}/norm channels", width, self.bench.plan.channels)
         order = lot.draw(f"{self.component}/order").permutation(len(channels))
         for labels in (None, channels // LOCAL_BLOCK):
             self.record.results.append(
