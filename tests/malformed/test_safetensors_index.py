@@ -152,7 +152,7 @@ def test_no_weights_among_the_files(files):
 
 
 def test_files_that_no_index_names_do_not_count():
-    """A merged copy beside the shards, as some releases ship, is another model's worth of bytes, not part of this one."""
+    """A merged copy beside the shards, as some releases ship, is not part of this model."""
     assert set(catalog_of(GOOD | {"consolidated.safetensors": b"never read"})) == set("abcd")
 
 

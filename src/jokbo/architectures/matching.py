@@ -106,6 +106,8 @@ def _resolve(family: Family, config: Mapping[str, object]) -> list[_Resolved] | 
         where = f"{WHERE}, {path}" if path else WHERE
         if rule.like:
             model_type = part.get("model_type") if path else None
+            if model_type == config.get("model_type"):  # some configurations repeat their own name below
+                model_type = None
             known = schema.by_model_type()
             if isinstance(model_type, str) and model_type not in known:
                 return f"{where}: model_type {model_type[:MAX_TEXT]!r} is not among the known families"

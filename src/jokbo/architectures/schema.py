@@ -180,6 +180,20 @@ def _document(name: str) -> dict[str, Any]:
 
 
 @cache
+def _resolved(name: str, depth: int = 0) -> dict[str, Any]:
+    """A family's document on top of all that it extends, the furthest first."""
+    document = _document(name)
+    parent = document.get("extends", "")
+    if not parent:
+        return document
+    if depth >= MAX_EXTENDS:
+        raise ArchitectureError(
+            f"data/{name}.toml: extends more than {MAX_EXTENDS} files, or itself; expected a short chain. Correct the file."
+        )
+    return _merge(_resolved(parent, depth + 1), document)
+
+
+@cache
 def load(name: str) -> Family:
     """Read a family by the name of its file.
 
@@ -188,14 +202,7 @@ def load(name: str) -> Family:
     ArchitectureError
         The file holds a key or a value that no rule has.
     """
-    document = _document(name)
-    parent = document.get("extends", "")
-    for _ in range(MAX_EXTENDS):
-        if not parent:
-            break
-        base = _document(parent)
-        parent = base.get("extends", "")
-        document = _merge(base, document)
+    document = _resolved(name)
     return structure(document, Family, f"data/{name}.toml")
 
 

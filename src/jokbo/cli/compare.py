@@ -49,9 +49,9 @@ def command(
     from jokbo.report.html import render_html
     from jokbo.report.terminal import render_terminal
 
-    options = open_options(offline=offline, cache_dir=cache_dir, cache_size=cache_size)
     spoken = language(lang)
-    with progress_line(quiet) as progress:
+    with progress_line(quiet) as line:
+        options = open_options(offline=offline, cache_dir=cache_dir, cache_size=cache_size, progress=line)
         found = compare(
             reference,
             candidate,
@@ -61,7 +61,7 @@ def command(
             bounds=not no_bounds,
             descriptive=not no_scores,
             options=options,
-            progress=progress,
+            progress=line.tell if line else None,
         )
     if json_file is not None:
         write_file(json_file, found.evidence.to_json())

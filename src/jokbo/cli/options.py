@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
     from jokbo.sources.base import OpenOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +36,9 @@ def language_option(command: F) -> F:
     )(command)
 
 
-def open_options(*, offline: bool, cache_dir: Path | None, cache_size: str) -> OpenOptions:
+def open_options(
+    *, offline: bool, cache_dir: Path | None, cache_size: str, progress: ProgressLine | None = None
+) -> OpenOptions:
     """Turn the options into :class:`~jokbo.sources.base.OpenOptions`."""
     from jokbo.errors import UsageError
     from jokbo.independence.plan import parse_budget
@@ -49,6 +53,7 @@ def open_options(*, offline: bool, cache_dir: Path | None, cache_size: str) -> O
         cache_bytes=size,
         endpoint=os.environ.get("HF_ENDPOINT"),
         token=os.environ.get("HF_TOKEN"),
+        progress=progress,
     )
 
 
@@ -59,23 +64,42 @@ def language(lang: str | None) -> str:
     return detect_language(lang, os.environ)
 
 
+class ProgressLine:
+    """One line on standard error: what is being done, bytes, rate. It is a source's `Progress` and a test's `tell`."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._task = bar.add_task("opening", total=0)
+
+    def start(self, total_bytes: int | None) -> None:
+        """Expect more bytes."""
+        if total_bytes is not None:
+            self._bar.update(self._task, total=(self._bar.tasks[0].total or 0) + total_bytes)
+
+    def advance(self, n_bytes: int) -> None:
+        """Count bytes that came."""
+        self._bar.advance(self._task, n_bytes)
+
+    def tell(self, stage: str, component: str) -> None:
+        """Name the work under way."""
+        self._bar.update(self._task, description=f"{stage} {component}".strip())
+
+
 @contextmanager
-def progress_line(quiet: bool) -> Iterator[Callable[[str, str], None] | None]:
-    """A status line on standard error while work goes on; nothing where that is not a terminal."""
+def progress_line(quiet: bool) -> Iterator[ProgressLine | None]:
+    """A progress line while work goes on; nothing where standard error is not a terminal."""
     from rich.console import Console
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
-    from jokbo.sources.progress import watch_bytes
+    from rich.progress import DownloadColumn, SpinnerColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
 
-    with console.status("opening") as status, watch_bytes() as counter:
-
-        def tell(stage: str, component: str) -> None:
-            status.update(f"{stage} {component} · {counter.text()}")
-
-        yield tell
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        yield ProgressLine(bar)
 
 
 def write_file(path: Path, data: bytes) -> None:

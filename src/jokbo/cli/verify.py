@@ -33,9 +33,9 @@ def command(
     from jokbo.evidence.verify import verify
     from jokbo.report.verification import render_verification, verification_document
 
-    options = open_options(offline=offline, cache_dir=cache_dir, cache_size=cache_size)
-    with progress_line(as_json) as progress:
-        outcome = verify(evidence, reference=reference, candidate=candidate, options=options, progress=progress)
+    with progress_line(as_json) as line:
+        options = open_options(offline=offline, cache_dir=cache_dir, cache_size=cache_size, progress=line)
+        outcome = verify(evidence, reference=reference, candidate=candidate, options=options, progress=line.tell if line else None)
     if as_json:
         from jokbo.evidence.canonical import canonical_bytes
 

@@ -1,0 +1,1 @@
+"""Scores that are shown and never decide: norm cosines, attention deviations, vocabularies."""

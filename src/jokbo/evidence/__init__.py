@@ -1,0 +1,1 @@
+"""Evidence, verdicts and their verification."""

@@ -67,7 +67,7 @@ def parse_evidence(data: bytes, *, where: str = "evidence") -> Evidence:
         raise EvidenceError(f"{where} is {len(data):,} bytes; evidence has at most {MAX_EVIDENCE_BYTES:,}.")
     try:
         document = json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # JSON errors, and integers of absurd length
         raise EvidenceError(f"{where} is not JSON ({error}). Write it again with `jokbo compare --json`.") from None
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from jokbo.independence.base import Alignment, Family, IndependenceResult
+from jokbo.independence.betting import average
 from jokbo.independence.combine import BODY, ComponentEvidence, strongest_alignment
 from jokbo.independence.exams.base import AxisSize
 from jokbo.independence.learned import SharedLearning
@@ -64,6 +65,8 @@ class Status(StrEnum):
     """Finding on one component."""
 
     INHERITED = "inherited"
+    DEPENDENT = "dependent"
+    """Not independent; whether by inheritance or by a shared initialisation cannot be told."""
     SHARED_BASIS = "shared_basis"
     NO_EVIDENCE = "no_evidence"
     INCONCLUSIVE = "inconclusive"
@@ -83,6 +86,8 @@ class VerdictKind(StrEnum):
     NO_EVIDENCE = "no_evidence"
     UNTESTABLE = "untestable"
 
+
+_DEPENDENT = frozenset({Status.INHERITED, Status.DEPENDENT, Status.SHARED_BASIS})
 
 DEPENDENCE = frozenset(
     {
@@ -160,7 +165,8 @@ class Verdict:
     hypotheses : int
         Components tested.
     inherited_share : float or None
-        Share of the candidate's parameters in inherited components.
+        Share of the candidate's parameters in inherited components; None where inheritance
+        cannot be told from a shared initialisation.
     declared : str
         ``"none"``, ``"exactly"`` when all dependence found was declared, ``"exceeded"`` otherwise.
     reasons : tuple of Reason
@@ -219,19 +225,27 @@ def decide(
     ]
     findings = _settle_norms(findings, learning, policy, len(tested))
     kind = VerdictKind.IDENTICAL if identical else _overall(findings, learning)
-    inherited = sum(f.parameters[1] for f in findings if f.status is Status.INHERITED)
+    if kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE:
+        findings = [replace(f, status=Status.DEPENDENT) if f.status is Status.INHERITED else f for f in findings]
     logs = [case.evidence.log_evalue for case in tested if case.evidence is not None]
-    from jokbo.independence.betting import average
-
     return Verdict(
         policy=policy,
         kind=kind,
         findings=tuple(findings),
         log_evalue=average(logs) if logs else None,
         hypotheses=len(tested),
-        inherited_share=(1.0 if identical else inherited / parameters) if parameters else None,
+        inherited_share=_inherited_share(findings, kind, parameters),
         declared=_declared(findings, frozenset(declared), kind),
     )
+
+
+def _inherited_share(findings: Sequence[Finding], kind: VerdictKind, parameters: int) -> float | None:
+    """Share of the candidate's parameters in inherited components; None where inheritance cannot be told."""
+    if not parameters or kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE:
+        return None
+    if kind is VerdictKind.IDENTICAL:
+        return 1.0
+    return sum(f.parameters[1] for f in findings if f.status is Status.INHERITED) / parameters
 
 
 def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | None) -> Finding:
@@ -261,7 +275,8 @@ def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | N
         if body and Family.CHANNELS in fired and not reasons:
             return finding(Status.SHARED_BASIS)
         if reasons or evidence.log_evalue >= math.log(policy.min_unclear):
-            reasons.append(Reason("below_threshold")) if not reasons else None
+            if not reasons:
+                reasons.append(Reason("below_threshold"))
             return finding(Status.INCONCLUSIVE)
         return finding(Status.NO_EVIDENCE)
     witness = math.log(policy.min_witness)
@@ -345,7 +360,7 @@ def _main_tower(findings: Sequence[Finding]) -> str:
 def _declared(findings: Sequence[Finding], declared: frozenset[str], kind: VerdictKind) -> str:
     if not declared:
         return "none"
-    dependent = {str(f.component) for f in findings if f.status in (Status.INHERITED, Status.SHARED_BASIS)}
+    dependent = {str(f.component) for f in findings if f.status in _DEPENDENT}
     if "all" in declared or (dependent <= declared and kind is not VerdictKind.IDENTICAL):
         return "exactly"
     return "exceeded"

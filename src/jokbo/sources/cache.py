@@ -171,8 +171,9 @@ class DiskCache:
     def _write_file(self, path: Path, parts: Sequence[bytes]) -> bool:
         temporary = self._root / "tmp" / f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (temporary.parent, path.parent):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
                 file.writelines(parts)
             temporary.replace(path)

@@ -236,8 +236,23 @@ class HubSource(RemoteSource):
 
 
 def hub_endpoint(options: OpenOptions) -> str:
-    """The hub in effect: the option, ``HF_ENDPOINT`` as it is now, or huggingface.co."""
-    return (options.endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    """The hub in effect: the option, ``HF_ENDPOINT`` as it is now, or huggingface.co.
+
+    Raises
+    ------
+    UsageError
+        It is not a web address.
+    """
+    endpoint = (options.endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    try:
+        scheme, host, _ = origin(endpoint)
+    except ValueError:
+        scheme = host = ""
+    if scheme not in ("http", "https") or not host:
+        raise UsageError(
+            f"the hub's endpoint {endpoint!r} is not a web address. Set HF_ENDPOINT to https://host."
+        )
+    return endpoint
 
 
 def open_hub(repository: str, options: OpenOptions) -> Source:

@@ -105,7 +105,11 @@ def _hub_page(address: str, options: OpenOptions) -> str | None:
     """The hub id in the address of a repository's page: what people copy from a browser."""
     from jokbo.sources.hub import hub_endpoint
 
-    here, hub = urlsplit(address), urlsplit(hub_endpoint(options))
+    hub = urlsplit(hub_endpoint(options))
+    try:
+        here = urlsplit(address)
+    except ValueError:
+        return None  # not an address at all; what opens addresses says so
     if (here.scheme, here.netloc) != (hub.scheme, hub.netloc) or here.query:
         return None
     path = here.path.removeprefix(hub.path.rstrip("/")).strip("/")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -132,14 +133,14 @@ class RemoteSource(KeyedSource):
         pieces = [_split(request.range) for request in requests]
         if self._progress is not None:
             self._progress.start(sum(request.range.size for request in requests))
-        futures = [
+        futures = deque(
             [self._executor().submit(self._fetch, request.file, piece) for piece in split]
             for request, split in zip(requests, pieces, strict=True)
-        ]
+        )
         _await_all([future for split in futures for future in split])
         answers = []
         while futures:  # let go of each answer's chunks as it is joined
-            answers.append(b"".join(chunk for future in futures.pop(0) for chunk in future.result()))
+            answers.append(b"".join(chunk for future in futures.popleft() for chunk in future.result()))
         return cut_answers(reads, requests, answers)
 
     def close(self) -> None:
@@ -158,8 +159,8 @@ class RemoteSource(KeyedSource):
     def _fetch(self, file: str, piece: ByteRange) -> list[bytes]:
         """One piece, in chunks; a location that refuses is looked up once more, since signatures expire."""
         what = f"{self.identity.name}: {file}, bytes {piece.start:,} to {piece.stop:,}"
-        location = self._location(file, stale=None)
         try:
+            location = self._location(file, stale=None)
             try:
                 chunks = self._transport.attempt(what, lambda: self._get(file, piece, location))
             except Refused as refused:

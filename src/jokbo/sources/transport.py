@@ -139,7 +139,8 @@ class Transport:
         with self._lock:
             pause = self._quiet_until - self.clock()
         if pause > 0:
-            self.sleep(min(pause, max(0.0, started + self.retry.total_seconds - self.clock())))
+            spread = self.retry.first_wait_seconds * self._random.random()  # not all threads at once
+            self.sleep(min(pause + spread, max(0.0, started + self.retry.total_seconds - self.clock())))
 
     @contextmanager
     def stream(self, method: str, url: str, headers: Mapping[str, str]) -> Iterator[Any]:

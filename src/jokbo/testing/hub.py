@@ -83,7 +83,7 @@ class LocalHub:
     private, gated : iterable of str
         Repositories that need a token of `tokens`, and that need it for their files only.
     tokens : iterable of str
-        Tokens that are let in.
+        Tokens that are let in; others are refused, unless there are none at all.
     signature_seconds : float
         How long the address of a large file is good for.
 
@@ -217,6 +217,8 @@ class LocalHub:
         return None
 
     def _token(self, request: LoggedRequest) -> str | None:
+        if not self.tokens:
+            return None  # nobody is known here: a token saved on the developer's machine changes nothing
         return request.headers.get("authorization", "").removeprefix("Bearer ") or None
 
 

@@ -1,0 +1,1 @@
+"""Views: components of a model, and rows fetched on demand."""

@@ -7,6 +7,8 @@ import pytest
 
 from jokbo.errors import UsageError
 from jokbo.testing.builders import llama, mixtral
+from jokbo.testing.checkpoint import Checkpoint
+from jokbo.testing.forward import forward
 from jokbo.testing.transforms import (
     depth_up,
     derive,
@@ -172,6 +174,24 @@ def test_permuted_heads_stay_in_their_groups():
 def test_calls_that_make_no_sense_are_refused(model, call, match):
     with pytest.raises(UsageError, match=match):
         call(model)
+
+
+@pytest.mark.parametrize("name", ["rotate", "permute_channels", "flip_channels"])
+def test_a_projector_follows_the_residual_stream_it_writes_to(name):
+    """The image of a projector row is still the image of some token, in the disguised basis too."""
+    text = llama(rng())
+    tensors = {f"language_model.{n}": values.astype(np.float64) for n, values in text.tensors.items()}
+    projector = "multi_modal_projector.linear_2"
+    embedding = tensors["language_model.model.embed_tokens.weight"]
+    tensors |= {f"{projector}.weight": embedding[:10].T.copy(), f"{projector}.bias": embedding[10].copy()}
+    model = Checkpoint(config={"model_type": "llava", "text_config": text.config}, tensors=tensors)
+    hidden = disguise(model, [name], rng=rng(1))
+    moved = hidden["language_model.model.embed_tokens.weight"]
+    assert not np.allclose(moved, embedding)
+    np.testing.assert_allclose(hidden[f"{projector}.weight"], moved[:10].T, atol=1e-12)
+    np.testing.assert_allclose(hidden[f"{projector}.bias"], moved[10], atol=1e-12)
+    tokens = np.arange(8)
+    np.testing.assert_allclose(forward(hidden, tokens), forward(model, tokens), atol=1e-8)
 
 
 def test_a_zero_gain_cannot_be_folded(model):

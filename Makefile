@@ -1,0 +1,47 @@
+# Two commands matter: `make demo` and `make test`. Each makes its own environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-full calibration bench docs clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/jokbo demo --output demo-output
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n 2 -m "not torch and not browser and not slow and not network"
+
+# The suites that need PyTorch, Transformers and Chromium; there, a skip is a failure.
+test-full: $(VENV)/full.stamp
+	JOKBO_FULL=1 $(BIN)/python -m pytest -n 2 -m "(torch or browser) and not slow and not network"
+
+calibration: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.calibration --markdown docs/reference/calibration.md
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.speed --markdown docs/reference/speed.md
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12), (3, 13)})' || \
+	  { echo "Jokbo needs Python 3.11, 3.12 or 3.13; $(PYTHON) is another one. Run: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "this Python has no venv module; on Debian and Ubuntu run: apt install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/full.stamp: $(VENV)/test.stamp
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[test,full]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo-output
