@@ -41,7 +41,9 @@ def relations(zoo: Path, *, partial: bool) -> Iterator[tuple[str, str, str]]:
     sys.path.insert(0, str(zoo))
     truth = importlib.import_module("truth")
     for first, second in combinations(truth.ALL, 2):
-        complete = all((zoo / "models" / recipe.name / "training.json").exists() for recipe in (first, second))
+        complete = all(
+            (zoo / "models" / recipe.name / "training.json").exists() for recipe in (first, second)
+        )
         if complete and first.family == second.family:
             row = truth.relation(first, second)
             yield row["reference"], row["candidate"], row["truth"]

@@ -99,6 +99,14 @@ def with_fp8_blocks(tensors: Tensors, config: dict[str, Any]) -> Tensors:
     return result
 
 
+def transposed_experts(tensors: Tensors, config: dict[str, Any]) -> Tensors:
+    """Packed experts stored (expert, in, out), as released."""
+    return {
+        name: (dtype, [shape[0], shape[2], shape[1]] if ".mlp.experts." in name and len(shape) == 3 else shape)
+        for name, (dtype, shape) in tensors.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How one catalog is made: the class, changes to its default configuration, corrections in order."""
@@ -195,6 +203,9 @@ RECIPES: dict[str, Recipe] = {
     "qwen2_5_vl": Recipe("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLConfig"),
     "qwen3_vl": Recipe("Qwen3VLForConditionalGeneration", "Qwen3VLConfig"),
     "qwen3_vl_moe": Recipe("Qwen3VLMoeForConditionalGeneration", "Qwen3VLMoeConfig"),
+    "qwen3_vl_moe-released": Recipe(
+        "Qwen3VLMoeForConditionalGeneration", "Qwen3VLMoeConfig", corrections=(transposed_experts,)
+    ),
     "qwen2_audio": Recipe("Qwen2AudioForConditionalGeneration", "Qwen2AudioConfig"),
 }  # fmt: skip
 

@@ -160,6 +160,52 @@ def test_body_of_another_length_is_refused(hub, kind):
         read_weights(open_hub(hub))
 
 
+def test_unannounced_body_that_ends_early_is_refused(hub):
+    hub.faults.add(Fault("unannounced_short_body"))
+    with pytest.raises(RangeError, match=r"bytes 1,000 to 2,000: the server sent 999 bytes; expected 1,000"):
+        read_weights(open_hub(hub))
+
+
+def test_endless_body_is_cut_off():
+    from jokbo.testing.serving import Content
+
+    with LocalHub({NAME: {"model.safetensors": Content(100 << 30)}}) as hub:
+        hub.faults.add(Fault("endless_body"))
+        with pytest.raises(RangeError, match=r"the server sent more than that; expected 1,000"):
+            read_weights(open_hub(hub))
+        assert hub.bytes_sent < 64 << 20
+
+
+def test_dripping_server_counts_as_broken(hub):
+    import itertools
+
+    ticks = itertools.count(step=70)
+    transport = Transport(
+        retry=RetryPolicy(attempts=2, first_wait_seconds=0.0, total_seconds=1e9),
+        clock=lambda: float(next(ticks)),
+    )
+    with pytest.raises(
+        TransferError, match=r"the server sent [\d,]+ bytes in 70 s; expected an answer, gave up after 2"
+    ):
+        read_weights(open_hub(hub, transport=transport), 0, 300_000)
+
+
+def test_credentials_stay_behind_when_a_redirect_leaves_the_origin():
+    from types import SimpleNamespace
+
+    from jokbo.sources.remote import follow
+
+    def headers_after(location):
+        answer = SimpleNamespace(headers={"Location": location})
+        return follow("https://hub/a/b", answer, {"Authorization": "Bearer hf_x", "Range": "bytes=0-1"})
+
+    assert headers_after("/c") == ("https://hub/c", {"Authorization": "Bearer hf_x", "Range": "bytes=0-1"})
+    for elsewhere in ("https://cdn/c", "https://hub:8443/c", "https://hub.evil/c"):
+        assert headers_after(elsewhere) == (elsewhere, {"Range": "bytes=0-1"})
+    with pytest.raises(SourceError, match="redirects to something that is not an address"):
+        headers_after("https://[::1/c")
+
+
 def test_compressed_answer_is_refused(hub):
     hub.faults.add(Fault("compressed"))
     with pytest.raises(RangeError, match=r"compressed its answer \(gzip\)"):

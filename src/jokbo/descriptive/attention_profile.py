@@ -111,7 +111,10 @@ def attention_profile(
     profiles = tuple(
         _compare(
             role,
-            *(_deviations(ledger, parts[role], starts[role], count) for ledger, parts in zip(pair, found, strict=True)),
+            *(
+                _deviations(ledger, parts[role], starts[role], count)
+                for ledger, parts in zip(pair, found, strict=True)
+            ),
         )
         for role in ROLES
     )
@@ -146,7 +149,9 @@ def _affordable(
     return 0
 
 
-def _deviations(ledger: Ledger, parts: Sequence[Part], start: float, count: int) -> Float[np.ndarray, " layers"]:
+def _deviations(
+    ledger: Ledger, parts: Sequence[Part], start: float, count: int
+) -> Float[np.ndarray, " layers"]:
     """Standard deviation of the rows read, one a layer."""
     arrays = ledger.fetch([RowsWish(part, _window(part, start, count)) for part in parts]) if parts else []
     return np.array([np.std(array, dtype=np.float64) for array in arrays])
@@ -160,7 +165,9 @@ def _compare(
     if len(reference) == 0 or len(candidate) == 0:
         why_not = reason("role_absent", {"role": name})
     elif len(reference) != len(candidate):
-        why_not = reason("depths_differ", {"role": name, "reference": len(reference), "candidate": len(candidate)})
+        why_not = reason(
+            "depths_differ", {"role": name, "reference": len(reference), "candidate": len(candidate)}
+        )
     elif len(reference) < MIN_LAYERS:
         why_not = reason("too_few_layers", {"role": name, "layers": len(reference), "needed": MIN_LAYERS})
     elif mine is None or theirs is None:

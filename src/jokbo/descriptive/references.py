@@ -153,8 +153,12 @@ def read_published(text: str) -> Published:
         raise FormatError(f"{where} is not TOML ({error}). Correct the file.") from None
     made: Published = _structure(document, Published, where)
     for figure in made.figures:
-        _require(figure.relation in RELATIONS, where, f"relation {figure.relation!r}", "one of " + _list(RELATIONS))
-        _require(figure.source in made.sources, where, f"source {figure.source!r}", "one of " + _list(made.sources))
+        _require(
+            figure.relation in RELATIONS, where, f"relation {figure.relation!r}", "one of " + _list(RELATIONS)
+        )
+        _require(
+            figure.source in made.sources, where, f"source {figure.source!r}", "one of " + _list(made.sources)
+        )
         _require(-1 <= figure.value <= 1, where, f"value {figure.value}", "a number from -1 to 1")
         _require(figure.sd is None or figure.sd >= 0, where, f"sd {figure.sd}", "no negative deviation")
         _require(figure.n >= 1, where, f"n {figure.n}", "at least one pair")
@@ -167,7 +171,9 @@ def read_zoo(text: str) -> ZooPopulation:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise FormatError(f"{where} is not JSON ({error}). Run benchmarks/descriptive_population.py.") from None
+        raise FormatError(
+            f"{where} is not JSON ({error}). Run benchmarks/descriptive_population.py."
+        ) from None
     made: ZooPopulation = _structure(document, ZooPopulation, where)
     for found in made.ranges:
         _require(found.truth in TRUTHS, where, f"truth {found.truth!r}", "one of " + _list(TRUTHS))
@@ -187,8 +193,12 @@ def _structure(document: Any, kind: type[Any], where: str) -> Any:
     converter = cattrs.Converter(forbid_extra_keys=True)
     try:
         return converter.structure(document, kind)
-    except Exception as error:  # cattrs raises groups of several kinds; each line of its summary names one key
-        raise FormatError(f"{where}: {'; '.join(cattrs.transform_error(error))}. Correct the file.") from error
+    except (
+        Exception
+    ) as error:  # cattrs raises groups of several kinds; each line of its summary names one key
+        raise FormatError(
+            f"{where}: {'; '.join(cattrs.transform_error(error))}. Correct the file."
+        ) from error
 
 
 def _require(condition: bool, where: str, found: str, expected: str) -> None:

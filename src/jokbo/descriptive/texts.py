@@ -66,7 +66,9 @@ def text(key: str, language: str = "en", **values: object) -> str:
     'Raw norm cosine'
     """
     if key not in texts() or language not in LANGUAGES:
-        raise UsageError(f"there is no text {key!r} in language {language!r}; languages are {', '.join(LANGUAGES)}.")
+        raise UsageError(
+            f"there is no text {key!r} in language {language!r}; languages are {', '.join(LANGUAGES)}."
+        )
     return texts()[key][language].format(**values)
 
 

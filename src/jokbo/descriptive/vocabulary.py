@@ -75,7 +75,9 @@ def vocabulary_overlap(reference: Vocabulary | None, candidate: Vocabulary | Non
     """
     if reference is None or candidate is None:
         why_not = _missing(reference, candidate)
-        return VocabularyOverlap(len(reference or ()), len(candidate or ()), reason=why_not, merge_reason=why_not)
+        return VocabularyOverlap(
+            len(reference or ()), len(candidate or ()), reason=why_not, merge_reason=why_not
+        )
     smaller = min(len(reference), len(candidate))
     shared = len(reference.ids.keys() & candidate.ids.keys())
     head = min(FIRST_MERGES, len(reference.merges), len(candidate.merges))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from jokbo.architectures.base import Role
 from jokbo.independence.base import Cluster
@@ -79,32 +79,49 @@ def unit_grams(
     signed : frozenset of Role
         Roles that a unit flip negates.
     """
-    a, b = _unit_rows(reference), _unit_rows(candidate)
-    roles = [role for role in a if role in b]
+    roles = [role for role in reference.rows if role in candidate.rows]
     if reference.blocks == candidate.blocks:
         pairs = np.repeat(np.arange(len(reference.blocks))[:, None], 2, axis=1)
     else:
         pairs = np.array([(i, j) for i in range(len(reference.blocks)) for j in range(len(candidate.blocks))])
     tied = clusters or {}
     heads = [reference.blocks[tied.get(int(i), int(i))] for i in pairs[:, 0]]
-    same_width = all(a[role].shape[2] == b[role].shape[2] for role in roles)
+    same_width = all(reference.rows[role].shape[2] == candidate.rows[role].shape[2] for role in roles)
+    found = {r: _cosines(reference.rows[r], candidate.rows[r], pairs if same_width else None) for r in roles}
     return AxisGrams(
         index=reference.index,
         pairs=pairs,
         clusters=tuple(Cluster(h.layer, h.expert.index if h.expert else None) for h in heads),
-        cross={r: np.stack([b[r][j] @ a[r][i].T for i, j in pairs]) for r in roles} if same_width else None,
-        reference={r: _grams(a[r]) for r in roles},
-        candidate={r: _grams(b[r]) for r in roles},
+        cross={r: cross for r, (cross, _, _) in found.items() if cross is not None} if same_width else None,
+        reference={r: mine for r, (_, mine, _) in found.items()},
+        candidate={r: theirs for r, (_, _, theirs) in found.items()},
         signed=signed,
     )
 
 
-def _unit_rows(units: UnitRows) -> dict[Role, np.ndarray]:
-    return {role: normalise(rows) for role, rows in units.rows.items()}
-
-
-def _grams(rows: Float[np.ndarray, "blocks m d"]) -> Float[np.ndarray, "blocks m m"]:
-    return np.stack([block @ block.T for block in rows])
+def _cosines(
+    a: Float32[np.ndarray, "blocks m d"], b: Float32[np.ndarray, "others m e"], pairs: Int[np.ndarray, "pairs 2"] | None
+) -> tuple[Float[np.ndarray, "pairs m m"] | None, Float[np.ndarray, "blocks m m"], Float[np.ndarray, "others m m"]]:
+    """Cross cosines of the pairs and both models' Grams; few blocks are float64 at a time."""
+    m, n = a.shape[1], b.shape[1]
+    cross = None if pairs is None else np.empty((len(pairs), n, m))
+    mine, theirs = np.empty((len(a), m, m)), np.empty((len(b), n, n))
+    for i, block in enumerate(a):
+        wide = normalise(block)
+        mine[i] = wide @ wide.T
+        met = [] if pairs is None else [(k, int(j)) for k, (first, j) in enumerate(pairs) if first == i]
+        for k, j in met:
+            other = normalise(b[j])
+            assert cross is not None
+            cross[k] = other @ wide.T
+            if len(met) == 1:
+                theirs[j] = other @ other.T
+    # A grid, unlike a list of pairs, has not left the candidate's Grams behind.
+    if pairs is None or len(pairs) != len(b) or len(a) != len(b):
+        for j, block in enumerate(b):
+            wide = normalise(block)
+            theirs[j] = wide @ wide.T
+    return cross, mine, theirs
 
 
 def normalise(rows: np.ndarray) -> np.ndarray:

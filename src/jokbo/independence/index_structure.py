@@ -6,11 +6,11 @@ in order without ever having met, so each model is tested alone, before its axis
 
 Method
     Features F (ranked row norms, ranked ``|cos(gate, up)|``) and the squared cosine Gram G^2,
-    averaged over layers; statistics: squared trend of F, squared block means of F,
-    autocorrelation of F at several lags, G^2 at those lags and within blocks. The index
-    is permuted jointly 999 times, each statistic is standardised over all draws, and the
-    largest one ranked among its draws gives ``p0``. All are linear in ``F F^T`` and ``G^2``, so a
-    permutation costs one gather.
+    summed over layers; statistics: squared trend of F, squared block means of F,
+    autocorrelation of F at several lags, G^2 at every lag and within blocks. The index
+    is permuted jointly 999 times (99 where those already pass), each statistic is standardised
+    over all draws, and the largest one ranked among its draws gives ``p0``. All are linear in ``F F^T``
+    and ``G^2``, so a permutation costs one gather.
 What a pass means
     Nothing is proven: structure of another kind may exist. That is why a verdict that rests on
     order also needs the local form or another family.
@@ -18,7 +18,7 @@ What a pass means
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,12 @@ from jokbo.independence.grams import normalise, ranks
 N_RESAMPLES = 999
 MAX_PVALUE = 0.001
 """An axis fails at this p-value or below: the smallest that 999 permutations can give."""
+
+EARLY_PVALUE = 0.05
+"""After a tenth of the permutations, a larger p-value is final: the rest could not make the axis fail."""
+
+SHORT_AXIS = 256
+"""Up to this length every lag is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +93,90 @@ def index_structure(
     Returns
     -------
     pvalue : float
-        ``(1 + draws at least as extreme) / (1 + n_resamples)``.
+        ``(1 + draws at least as extreme) / (1 + draws)``.
     statistic : str
         Name of the largest statistic.
     """
     m = grams.shape[1]
     matrices = {f"feature {k}": np.einsum("bi,bj->ij", f, f) for k, f in enumerate(features)}
     matrices["gram"] = (grams**2).sum(axis=0)
-    draws = np.stack([np.arange(m), *(rng.permutation(m) for _ in range(n_resamples))])
-    statistics: dict[str, np.ndarray] = {}
-    for what, matrix in matrices.items():
-        if what != "gram":
-            statistics[f"{what}, trend"] = _trend(matrix, draws)
-        for lag in _lags(m):
-            products = matrix[draws[:, :-lag], draws[:, lag:]].sum(axis=1)
-            statistics[f"{what}, lag {lag}"] = products if what == "gram" else np.abs(products)
-        for size, sums in _block_sums(matrix, draws).items():
-            statistics[f"{what}, blocks of {size}"] = sums
-    table = np.stack(list(statistics.values()), axis=1)
-    spread = table.std(axis=0)
-    scores = np.divide(table - table.mean(axis=0), spread, out=np.zeros_like(table), where=spread > 0)
-    largest = np.round(scores.max(axis=1), 9)
-    pvalue = float((largest >= largest[0]).sum() / len(largest))
-    return pvalue, list(statistics)[int(scores[0].argmax())]
+
+    def statistics(draws: Int[np.ndarray, "draws m"]) -> dict[str, Float[np.ndarray, " draws"]]:
+        found: dict[str, np.ndarray] = {}
+        for what, matrix in matrices.items():
+            gram = what == "gram"
+            if not gram:
+                found[f"{what}, trend"] = _trend(matrix, draws)
+            for lag in every_lag(m) if gram else _lags(m):
+                products = matrix[draws[:, :-lag], draws[:, lag:]].sum(axis=1)
+                found[f"{what}, lag {lag}"] = products if gram else np.abs(products)
+            for size, sums in _block_sums(matrix, draws).items():
+                found[f"{what}, blocks of {size}"] = sums
+        return found
+
+    return _rank_identity(statistics, lambda count: rng.permuted(np.tile(np.arange(m), (count, 1)), axis=1), n_resamples)
+
+
+def fine_structure(
+    grams: Float[np.ndarray, "blocks m m"],
+    index: Int[np.ndarray, " m"],
+    *,
+    block: int,
+    rng: np.random.Generator,
+    n_resamples: int = N_RESAMPLES,
+) -> tuple[float, str]:
+    """Test whether neighbours within a block can be told apart by their numbers.
+
+    The local forms assume nothing but that. Statistics: G^2 at every lag within blocks, each
+    lag alone; draws permute within blocks.
+
+    Parameters
+    ----------
+    grams : array (blocks, m, m)
+    index : array (m,)
+        Position of each row on its axis, ascending.
+    block : int
+        Size of a neighbourhood.
+    """
+    matrix = (grams**2).sum(axis=0)
+    labels = (index - index.min()) // block
+    i, j = np.nonzero(np.triu(labels[:, None] == labels[None, :], 1))
+    lags = index[j] - index[i]
+
+    def statistics(draws: Int[np.ndarray, "draws m"]) -> dict[str, Float[np.ndarray, " draws"]]:
+        cells = matrix[draws[:, i], draws[:, j]]
+        return {f"gram, lag {lag} within blocks": cells[:, lags == lag].sum(axis=1) for lag in np.unique(lags)}
+
+    return _rank_identity(
+        statistics, lambda count: np.argsort(labels + rng.random((count, len(index))), axis=1), n_resamples
+    )
+
+
+def _rank_identity(
+    statistics: Callable[[np.ndarray], dict[str, np.ndarray]],
+    permutations: Callable[[int], np.ndarray],
+    n_resamples: int,
+) -> tuple[float, str]:
+    """Rank the numbering as it is among random ones, by its largest standardised statistic.
+
+    A tenth of the draws comes first; where they show that nothing stands out, their answer is
+    final. The p-value stays valid: one no larger than :data:`EARLY_PVALUE` is given only after all draws.
+    """
+    pvalue, name = 1.0, "none"
+    for count in (n_resamples // 10, n_resamples):
+        draws = permutations(count)
+        values = statistics(np.concatenate([np.arange(draws.shape[1])[None], draws]))
+        if not values:
+            break
+        table = np.stack(list(values.values()), axis=1)
+        spread = table.std(axis=0)
+        scores = np.divide(table - table.mean(axis=0), spread, out=np.zeros_like(table), where=spread > 0)
+        largest = np.round(scores.max(axis=1), 9)
+        pvalue = float((largest >= largest[0]).sum() / len(largest))
+        name = list(values)[int(scores[0].argmax())]
+        if pvalue > EARLY_PVALUE:
+            break
+    return pvalue, name
 
 
 def _trend(matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
@@ -152,6 +219,11 @@ def _block_sums(
     return found
 
 
+def every_lag(m: int) -> list[int]:
+    """Every lag with four pairs or more: a tile of any length repeats at its own; fewer tell nothing."""
+    return list(range(1, m - 3))
+
+
 def sign_balance(gate: Float[np.ndarray, "blocks m d"], up: Float[np.ndarray, "blocks m d"]) -> float:
     """E0(c): two-sided p-value of the coins ``cos(gate, up)`` of one model, ``2 exp(-z^2 / 2)``.
 
@@ -162,3 +234,41 @@ def sign_balance(gate: Float[np.ndarray, "blocks m d"], up: Float[np.ndarray, "b
     if total == 0:
         return 1.0
     return float(min(1.0, 2 * np.exp(-(cosines.sum() ** 2) / (2 * total))))
+
+
+def sign_structure(rows: Float[np.ndarray, "blocks m d"], *, lags: Sequence[int] | None = None) -> float:
+    """E0(c): p-value for signs that repeat along an axis, as in a tiled initialisation.
+
+    If flipping one row gives an equally likely model, then at each lag the cosines of row
+    `i` and row `i + lag` have independent random signs, and ``2 exp(-z^2 / 2)`` bounds
+    the chance of their sum; the smallest bound is multiplied by the number of lags.
+
+    Parameters
+    ----------
+    rows : array (blocks, m, d)
+        Rows whose signs are invoked.
+    lags : sequence of int, optional
+        All of them where the axis is short, else those at which tools repeat themselves.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(1, 32, 20))
+    >>> sign_structure(rows) > 0.01, sign_structure(np.concatenate([rows, rows], axis=1)) < 1e-5
+    (True, True)
+    """
+    unit = normalise(rows)
+    m = unit.shape[1]
+    smallest, tried = 1.0, 0
+    for lag in _sign_lags(m) if lags is None else lags:
+        cosines = np.einsum("bmd,bmd->bm", unit[:, lag:], unit[:, : m - lag])
+        total = float((cosines**2).sum())
+        if total > 0:
+            tried += 1
+            smallest = min(smallest, float(2 * np.exp(-(cosines.sum() ** 2) / (2 * total))))
+    return min(1.0, smallest * max(tried, 1))
+
+
+def _sign_lags(m: int) -> list[int]:
+    if m <= SHORT_AXIS:
+        return every_lag(m)
+    return sorted({1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024} & set(range(1, m)) | {m // k for k in range(2, 65)})

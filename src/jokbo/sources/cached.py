@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from jokbo.errors import ChangedError, OfflineError
 from jokbo.sources.base import OpenOptions, Read, Source
 from jokbo.sources.cache import DiskCache
-from jokbo.sources.plan import cut_answers, merge_reads
+from jokbo.sources.plan import Request, merge_reads
 from jokbo.sources.remote import MAX_GAP_BYTES, MAX_REQUEST_BYTES, KeyedSource, Listing
 
 LISTING_SECONDS = 600.0
 """How long a branch, or an address, is taken to lead where it led before."""
+
+GROUP_REQUESTS = 512
+GROUP_BYTES = 64 << 20
+"""A group ends at either; waiting for its last request costs 16 threads about 3 % at 512."""
 
 
 class CachedSource(Source):
@@ -83,17 +87,45 @@ class CachedSource(Source):
             )
         # Kept as they are fetched, merged: one file a request, and the same wishes find them again.
         requests = merge_reads(reads, max_gap_bytes=MAX_GAP_BYTES, max_request_bytes=MAX_REQUEST_BYTES)
+        answers = [b""] * len(reads)
+        for group in _groups(requests):
+            for request, extent in zip(group, self._fetch_group(group), strict=True):
+                for i, answer in zip(request.members, _cut(reads, request, extent), strict=True):
+                    answers[i] = answer
+        return answers
+
+    def _fetch_group(self, group: Sequence[Request]) -> list[bytes]:
         try:
-            extents = self._source.read_many([Read(request.file, request.range) for request in requests])
+            extents = self._source.read_many([Read(request.file, request.range) for request in group])
         except ChangedError:
             if self._on_change is not None:
                 self._on_change()
             raise
-        for request, extent in zip(requests, extents, strict=True):
+        for request, extent in zip(group, extents, strict=True):
             key = self._source.cache_key(request.file)
             if key is not None:
                 self._cache.write(key, request.range, extent)
-        return cut_answers(reads, requests, extents)
+        return extents
+
+
+def _groups(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+    """Requests in groups, each kept before the next begins: bounds what a failure loses."""
+    group: list[Request] = []
+    n_bytes = 0
+    for request in requests:
+        if group and (len(group) >= GROUP_REQUESTS or n_bytes + request.range.size > GROUP_BYTES):
+            yield group
+            group, n_bytes = [], 0
+        group.append(request)
+        n_bytes += request.range.size
+    yield group
+
+
+def _cut(reads: Sequence[Read], request: Request, extent: bytes) -> Iterator[bytes]:
+    """What each member of a request gets of its bytes."""
+    for i in request.members:
+        start, stop = reads[i].range
+        yield extent[start - request.range.start : stop - request.range.start]
 
 
 def open_cached(

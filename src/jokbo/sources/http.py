@@ -30,6 +30,9 @@ INDEX_SUFFIX = ".safetensors.index.json"
 MAX_INDEX_BYTES = 16 << 20
 """The index of a model with 100,000 tensors takes about 10 MB."""
 
+MAX_SHARDS = 4096
+"""Each shard is asked for when the model is opened; the largest released models have a few hundred."""
+
 COMPANIONS = (
     "config.json",
     "generation_config.json",
@@ -285,7 +288,8 @@ class _Search:
         with_index = HttpSource(self._url, listing=partial, allow_plain_http=True, transport=self._transport)
         try:
             document = json.loads(with_index.read_file(index, max_bytes=MAX_INDEX_BYTES))
-            names = {shard for shard in document["weight_map"].values() if "/" not in shard}
+            shards = set(document["weight_map"].values())
+            names = {shard for shard in shards if shard.endswith(WEIGHTS_SUFFIX) and "/" not in shard}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise NotFoundError(
                 f"{shown(self._url)}: {index} is not an index: expected a JSON object with a 'weight_map' of "
@@ -293,6 +297,11 @@ class _Search:
             ) from None
         finally:
             with_index.close()
+        if len(names) > MAX_SHARDS:
+            raise SourceError(
+                f"{shown(self._url)}: {index} names {len(names):,} shards; expected at most {MAX_SHARDS:,}. "
+                "The index is damaged or hostile."
+            )
         return sorted(names)
 
 

@@ -283,7 +283,7 @@ class RemoteSource(KeyedSource):
             if n_bytes > piece.size:
                 break
             seconds = self._transport.clock() - started
-            if seconds > 60 and n_bytes < seconds * SLOWEST_BYTES_PER_SECOND:
+            if seconds > 60 and n_bytes < min(piece.size, seconds * SLOWEST_BYTES_PER_SECOND):
                 raise Again(f"the server sent {n_bytes:,} bytes in {seconds:,.0f} s")
         self.stats.add(bytes_read=n_bytes)
         if n_bytes != piece.size:

@@ -15,6 +15,8 @@ Kind = Literal[
     "drop",
     "short_body",
     "long_body",
+    "unannounced_short_body",
+    "endless_body",
     "wrong_range",
     "no_range",
     "changed_etag",
@@ -33,7 +35,7 @@ class Fault:
     kind : str
         ``status`` answers `status` and `headers`; the others spoil a sound answer:
         the range ignored (200 and the whole file), the connection dropped half-way,
-        a body shorter or longer than asked, another or no ``Content-Range``, another
+        a body shorter or longer than asked (its length told or not), another or no ``Content-Range``, another
         ETag or total length, compression, several parts.
     where : str
         Stage: ``"api"`` (metadata), ``"lookup"`` (hub's address of a file) or
@@ -73,6 +75,10 @@ class Fault:
             return replace(answer, stop=answer.stop - max(1, n_bytes // 2))
         if self.kind == "long_body":
             return replace(answer, stop=min(size, answer.stop + 4096))
+        if self.kind == "unannounced_short_body":
+            return replace(answer, stop=answer.stop - 1, announced=False)
+        if self.kind == "endless_body":
+            return replace(answer, stop=size, announced=False)
         changed = {
             "wrong_range": {"Content-Range": f"bytes {answer.start + 1}-{answer.stop}/{size}"},
             "changed_etag": {"ETag": '"another"'},

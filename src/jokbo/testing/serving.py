@@ -117,6 +117,8 @@ class Answer:
         The body: a range of a content.
     stop_after : int or None
         Close the connection after so many bytes of the body.
+    announced : bool
+        Tell the length; else the end of the connection ends the body.
     """
 
     status: int
@@ -125,6 +127,7 @@ class Answer:
     start: int = 0
     stop: int = 0
     stop_after: int | None = None
+    announced: bool = True
 
     @classmethod
     def json(cls, document: Any) -> Answer:
@@ -140,7 +143,10 @@ class Answer:
 
     def send(self, connection: socket.socket, *, with_body: bool) -> tuple[int, bool]:
         """Send it; returns bytes of the body sent, and whether the connection can go on."""
-        headers = {"Content-Length": str(self.stop - self.start)} | self.headers
+        length = (
+            {"Content-Length": str(self.stop - self.start)} if self.announced else {"Connection": "close"}
+        )
+        headers = length | self.headers
         phrase = http.HTTPStatus(self.status).phrase
         lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
@@ -148,7 +154,7 @@ class Answer:
             return 0, True
         stop = self.stop if self.stop_after is None else min(self.stop, self.start + self.stop_after)
         sent = self.content.send(connection, self.start, stop)
-        return sent, self.stop_after is None and sent == int(headers["Content-Length"])
+        return sent, self.announced and sent == self.stop - self.start
 
 
 def cut_range(content: Content, asked: Mapping[str, str], headers: Mapping[str, str]) -> Answer:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jokbo.errors import ChangedError, OfflineError
+from jokbo.errors import ChangedError, OfflineError, RangeError
 from jokbo.sources.base import ByteRange, FileInfo, OpenOptions, Read, SourceIdentity
 from jokbo.sources.cache import DiskCache, default_directory
 from jokbo.sources.open import open_source
@@ -69,6 +69,19 @@ def test_part_of_what_was_read_comes_from_the_cache(hub, tmp_path):
     assert again.stats.bytes_read == 0
     assert again.read("model.safetensors", 8000, 9500) == WEIGHTS[8000:9500]
     assert again.stats.bytes_read == 1500
+
+
+def test_what_came_before_a_failure_is_kept(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("jokbo.sources.cached.GROUP_REQUESTS", 2)
+    options = OpenOptions(cache_dir=str(tmp_path))
+    hub.faults.add(Fault("wrong_range", after=4))
+    with pytest.raises(RangeError, match="Content-Range"):
+        read_rows(open_source("org/tiny", options))
+    assert len(extents(tmp_path)) == 4
+    hub.faults.clear()
+    again = open_source("org/tiny", options)
+    assert [len(row) for row in read_rows(again)] == [500] * 5
+    assert again.stats.bytes_read == 500
 
 
 def test_offline_reads_what_is_there(hub, tmp_path):

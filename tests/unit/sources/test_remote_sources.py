@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jokbo.errors import NotFoundError, OfflineError
+from jokbo.errors import NotFoundError, OfflineError, SourceError
 from jokbo.formats.base import run_plan
 from jokbo.formats.safetensors import plan_catalog
 from jokbo.sources.base import ByteRange, Read
@@ -78,6 +78,30 @@ def test_index_that_is_none_over_http():
     files = {"model.safetensors.index.json": b"[1]"}
     with LocalHub({"org/none": files}) as hub, pytest.raises(NotFoundError, match="is not an index"):
         HttpSource(f"{hub.endpoint}/org/none/resolve/main")
+
+
+def test_index_that_names_files_elsewhere_over_http():
+    weight_map = {
+        "a": "model-1.safetensors",
+        "b": "../org/x/model.safetensors",
+        "c": "..",
+        "d": "//host/x.safetensors",
+    }
+    index = json.dumps({"weight_map": weight_map}).encode()
+    with LocalHub({"org/odd": SHARDED | {"model.safetensors.index.json": index}}) as hub:
+        source = HttpSource(f"{hub.endpoint}/org/odd/resolve/main")
+        assert [file for file in source.files if file.endswith(".safetensors")] == ["model-1.safetensors"]
+        assert all(request.path.startswith("/org/odd/resolve/main/") for request in hub.requests_to("hub"))
+
+
+def test_index_that_names_too_many_shards_over_http():
+    index = json.dumps({"weight_map": {str(i): f"{i}.safetensors" for i in range(5000)}}).encode()
+    files = {"model.safetensors.index.json": index}
+    with (
+        LocalHub({"org/odd": files}) as hub,
+        pytest.raises(SourceError, match=r"names 5,000 shards; expected at most"),
+    ):
+        HttpSource(f"{hub.endpoint}/org/odd/resolve/main")
 
 
 def test_credentials_in_an_address_are_sent_and_not_shown():

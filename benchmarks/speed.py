@@ -1,0 +1,320 @@
+"""Speed, memory, bytes and requests, with the floor beside each figure: ``python -m benchmarks.speed``.
+
+Every figure is of a whole process, start of Python included, unless it says "tests alone".
+Models are synthetic: the tensor tables of a 7B Llama and of a 100B mixture of experts, in
+sparse files whose wanted rows are written beforehand. "Warm" means that the page cache holds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jokbo.testing.sparse import RowSource, fill_rows, sparse_checkpoint
+from jokbo.testing.tables import TensorTable, llama_table, moe_table
+
+RUNS = 5
+LATENCY_SECONDS = 0.03
+COSINE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure beside its floor and its bar."""
+
+    case: str
+    figure: str
+    value: float
+    unit: str
+    floor: str
+    bar: str
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished process."""
+
+    seconds: float
+    peak_mb: float
+    status: int
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
+    """Run ``python -m jokbo`` once and measure it from outside."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jokbo", *arguments],
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    message = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    process.returncode = code
+    if code not in (0, 10, 11):
+        raise SystemExit(f"jokbo {' '.join(arguments)} ended with {code}: {message}")
+    return Run(time.perf_counter() - start, usage.ru_maxrss / 1024, code)
+
+
+def median_run(arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, runs: int = RUNS) -> Run:
+    """Median of several runs after one that does not count."""
+    run(arguments, environment)
+    done = [run(arguments, environment) for _ in range(runs)]
+    return Run(
+        statistics.median(r.seconds for r in done), statistics.median(r.peak_mb for r in done), done[-1].status
+    )
+
+
+def rows_read(evidence: Path, side: str, table: TensorTable) -> dict[str, np.ndarray]:
+    """Rows of each matrix that a comparison read, from its evidence and the file's own header."""
+    document = json.loads(evidence.read_text())
+    found: dict[str, np.ndarray] = {}
+    for record in document[side]["read"]["tensors"]:
+        shape = table.shapes[record["tensor"]]
+        width = 2 * (shape[1] if len(shape) > 1 else shape[0])
+        base = min(start for start, _ in record["ranges"])
+        found[record["tensor"]] = np.array([(a - base, b - base) for a, b in record["ranges"]]) // width
+    return found
+
+
+def make_pair(folder: Path, table: TensorTable, shard_bytes: int) -> tuple[Path, Path]:
+    """Write the headers of two models; rows are filled once it is known which are read."""
+    made = []
+    for name in ("reference", "candidate"):
+        target = folder / name
+        sparse_checkpoint(
+            target, table.shapes, config=table.config, dtypes=table.dtypes, filled=None, shard_bytes=shard_bytes
+        )
+        made.append(target)
+    return made[0], made[1]
+
+
+def fill_pair(pair: tuple[Path, Path], evidence: Path, table: TensorTable) -> None:
+    """Fill the rows that the evidence says were read: a candidate of row cosine .9 with its reference."""
+    from jokbo.formats import safetensors
+    from jokbo.formats.base import run_plan
+    from jokbo.sources.local import LocalSource
+
+    document = json.loads(evidence.read_text())
+    parent = RowSource(seed=1)
+    for target, side, rows in (
+        (pair[0], "reference", parent),
+        (pair[1], "candidate", RowSource(seed=2, parent=parent, cosine=COSINE)),
+    ):
+        source = LocalSource(target)
+        catalog = run_plan(safetensors.plan_catalog(source.files), source)
+        wanted = {}
+        for record in document[side]["read"]["tensors"]:
+            entry = catalog[record["tensor"]]
+            shape = entry.shape
+            width = entry.span.size // shape[0] if len(shape) > 1 else entry.span.size
+            numbers = sorted(
+                {r for a, b in record["ranges"] for r in range((a - entry.span.start) // width, -(-(b - entry.span.start) // width))}
+            )
+            wanted[entry.name] = rows.rows(entry.name, shape, None if len(shape) == 1 else numbers)
+        fill_rows(target, wanted)
+        source.close()
+
+
+def bytes_of(evidence: Path) -> tuple[int, float]:
+    """Weight bytes read of the larger side, and their share."""
+    document = json.loads(evidence.read_text())
+    sides = [document[side] for side in ("reference", "candidate")]
+    largest = max(sides, key=lambda side: side["read"]["bytes"])
+    return largest["read"]["bytes"], largest["read"]["bytes"] / largest["data_bytes"]
+
+
+def bench_llama(folder: Path) -> list[Figure]:
+    """A pair with the shapes of a 7B Llama on the local disk."""
+    pair = make_pair(folder / "llama", llama_table(), 5 << 30)
+    evidence = folder / "llama.json"
+    arguments = ["compare", str(pair[0]), str(pair[1]), "--json", str(evidence), "-q"]
+    _fill_until_stable(pair, evidence, arguments, llama_table())
+    done = median_run(arguments)
+    size, share = bytes_of(evidence)
+    verdict = json.loads(evidence.read_text())["verdict"]["kind"]
+    case = f"7B Llama pair, warm ({verdict})"
+    floor = f"{size / 1e6:.0f} MB a model at 2 GB/s: {2 * size / 2e9:.2f} s"
+    return [
+        Figure(case, "wall, whole process", done.seconds, "s", floor, "< 5 s", done.seconds < 5),
+        Figure(case, "peak memory", done.peak_mb, "MB", f"rows in float32: {4 * size / 1e6:.0f} MB", "< 1000 MB", done.peak_mb < 1000),
+        Figure(case, "bytes read of a model", size / 1e6, "MB", "64 gate and up rows x 32 layers: 34 MB", "", True),
+        Figure(case, "share of its bytes", 100 * share, "%", "0.25 %", "< 0.5 %", share < 0.005),
+    ]
+
+
+def _fill_until_stable(pair: tuple[Path, Path], evidence: Path, arguments: Sequence[str], table: TensorTable) -> None:
+    """Fill what was read until a run reads nothing that was not filled: evidence decides how far reading goes."""
+    seen: set[str] = set()
+    while True:
+        run([*arguments, "--no-bounds", "--no-scores"] if not seen else arguments)
+        now = json.dumps([json.loads(evidence.read_text())[s]["read"]["tensors"] for s in ("reference", "candidate")])
+        if now in seen:
+            return
+        seen.add(now)
+        fill_pair(pair, evidence, table)
+
+
+@contextmanager
+def local_hub(*folders: Path) -> Any:
+    """A hub in a process of its own, with latency."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jokbo.testing.hub", "--latency", str(LATENCY_SECONDS), *map(str, folders)],
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().decode().split()[-1]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def bench_moe(folder: Path) -> list[Figure]:
+    """A pair with the tensor table of a 100B mixture of experts, behind a local hub."""
+    import urllib.request
+
+    table = moe_table()
+    pair = make_pair(folder / "moe", table, 5 << 30)
+    evidence = folder / "moe.json"
+    figures = []
+    with local_hub(*pair) as endpoint:
+        count = 0
+
+        def environment() -> dict[str, str]:
+            nonlocal count
+            count += 1
+            return {"HF_ENDPOINT": endpoint, "JOKBO_CACHE": str(folder / f"cache{count}")}
+
+        def stats() -> dict[str, int]:
+            with urllib.request.urlopen(f"{endpoint}/_stats") as answer:
+                found: dict[str, int] = json.load(answer)
+            return found
+
+        names = [f"local/{path.name}" for path in pair]
+        for budget, what, bars in (
+            ("screen", "screen", (250, 40, 20)),
+            (None, "default budget", (None, None, 60)),
+        ):
+            arguments = ["compare", *names, "--json", str(evidence), "-q"]
+            arguments += ["--budget", budget] if budget else []
+            run([*arguments, "--no-bounds", "--no-scores"], environment())
+            fill_pair(pair, evidence, table)
+            run(arguments, environment())
+            fill_pair(pair, evidence, table)
+            before = stats()
+            done = run(arguments, environment())
+            after = stats()
+            requests = (after["requests"] - before["requests"]) / 2
+            sent = (after["bytes_sent"] - before["bytes_sent"]) / 2e6
+            verdict = json.loads(evidence.read_text())["verdict"]["kind"]
+            case = f"100B MoE pair over HTTP, 30 ms, {what} ({verdict})"
+            seconds = done.seconds if budget is None else done.seconds / 2
+            floor = f"{requests:.0f} requests / 16 at once x 30 ms: {requests / 16 * 0.03:.1f} s a model"
+            figures += [
+                Figure(case, "wall" + (" of the pair" if budget is None else " a model"), seconds, "s", floor, f"< {bars[2]} s", seconds < bars[2]),
+                Figure(case, "requests a model", requests, "", "one a shard, one a matrix window", f"< {bars[0]}" if bars[0] else "", not bars[0] or requests < bars[0]),
+                Figure(case, "bytes a model", sent, "MB", "", f"< {bars[1]} MB" if bars[1] else "", not bars[1] or sent < bars[1]),
+                Figure(case, "peak memory", done.peak_mb, "MB", "", "< 1000 MB", done.peak_mb < 1000),
+            ]
+    return figures
+
+
+def bench_tests() -> list[Figure]:
+    """The exact tests alone: 64 gate and up rows of 32 layers at width 4096, in memory."""
+    code = Path(__file__).with_name("tests_alone.py")
+    seconds = [float(subprocess.check_output([sys.executable, str(code)]).split()[-1]) for _ in range(RUNS)]
+    floor = "3 Grams x 2 roles x 32 layers x 64 x 64 x 4096: 6.4 GFLOP at 40 GFLOP/s, 0.16 s"
+    median = statistics.median(seconds)
+    return [Figure("tests alone, 64 rows x 32 layers", "wall", median, "s", floor, "< 0.5 s", median < 0.5)]
+
+
+def bench_start() -> list[Figure]:
+    """``jokbo --help``."""
+    done = median_run(["--help"])
+    bare = statistics.median(_time([sys.executable, "-c", "import click"]) for _ in range(RUNS))
+    return [
+        Figure("jokbo --help", "wall", done.seconds, "s", f"python and click: {bare:.2f} s", "< 0.3 s", done.seconds < 0.3)
+    ]
+
+
+def _time(command: Sequence[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def bench_zoo() -> list[Figure]:
+    """A pair of the zoo, bounds and scores included."""
+    zoo = Path(__file__).parents[1] / "zoo" / "models"
+    figures = []
+    for candidate in ("sft0", "base1"):
+        done = median_run(["compare", str(zoo / "base0"), str(zoo / candidate), "-q"], runs=3)
+        figures.append(Figure(f"zoo, base0 and {candidate}", "wall", done.seconds, "s", "2 MB a model", "", True))
+    return figures
+
+
+def to_markdown(figures: Sequence[Figure]) -> str:
+    """The table that is kept in the documentation."""
+    lines = [
+        "# Speed",
+        "",
+        "Written by `make bench`; medians of five runs, whole processes.",
+        f"Machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
+        f"{resource.getpagesize()}-byte pages.",
+        "",
+        "| case | figure | measured | floor | bar | met |",
+        "|---|---|---:|---|---|---|",
+    ]
+    for f in figures:
+        met = ("yes" if f.met else "**no**") if f.bar else ""
+        lines.append(f"| {f.case} | {f.figure} | {f.value:.2f} {f.unit} | {f.floor} | {f.bar} | {met} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", choices=["llama", "moe", "tests", "start", "zoo"])
+    options = parser.parse_args()
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        cases = {
+            "start": bench_start,
+            "tests": bench_tests,
+            "zoo": bench_zoo,
+            "llama": lambda: bench_llama(Path(folder)),
+            "moe": lambda: bench_moe(Path(folder)),
+        }
+        for name, case in cases.items():
+            if options.only in (None, name):
+                figures += case()
+    print(to_markdown(figures))
+    if options.markdown:
+        options.markdown.write_text(to_markdown(figures), encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(f) for f in figures], indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
