@@ -1,15 +1,12 @@
-"""Record header-only catalogs of real architectures, and where fused tensors really split.
+"""Record header-only catalogs of real architectures.
 
-A catalog holds the names, types and shapes of a checkpoint and its configuration, no weights. Names come from the
-classes in ``transformers`` on the meta device through ``revert_weight_conversion``, at real sizes; where the classes
-are silent or differ from what was released (layers for further tokens, FP8 scales, old buffers, prefixes), the
-corrections below put in what released files hold.
+A catalog holds the names, types and shapes of a checkpoint and its configuration, no weights. Names come
+from the classes in ``transformers`` on the meta device through ``revert_weight_conversion``, at real sizes;
+where the classes are silent or differ from what was released (layers for further tokens, FP8 scales, old
+buffers, prefixes), the corrections below put in what released files hold.
 
-A split is recorded by the module itself: every row of a fused weight is made to output its own number, so that the
-queries, keys and values which reach attention spell out the rows they came from.
-
-Run ``python scripts/make_catalogs.py`` with ``torch==2.13.0`` and ``transformers==5.23.0`` installed. A catalog that
-exists keeps its configuration; ``--config NAME FILE`` sets one.
+Run ``python scripts/make_catalogs.py`` with ``torch==2.13.0`` and ``transformers==5.23.0`` installed. A
+catalog that was made from a released configuration keeps it; ``--config NAME FILE`` sets one.
 """
 
 from __future__ import annotations
@@ -30,7 +27,11 @@ Tensors = dict[str, tuple[str, list[int]]]
 
 def without_head(tensors: Tensors, config: dict[str, Any]) -> Tensors:
     """A tied head is not stored."""
-    return {name: each for name, each in tensors.items() if not name.endswith(("lm_head.weight", "decoder.weight"))}
+    return {
+        name: each
+        for name, each in tensors.items()
+        if not name.endswith(("lm_head.weight", "decoder.weight"))
+    }
 
 
 def renamed(*pairs: tuple[str, str]) -> Callable[[Tensors, dict[str, Any]], Tensors]:
@@ -59,7 +60,9 @@ def with_buffers(*buffers: tuple[str, str, list[int]]) -> Callable[[Tensors, dic
     def add(tensors: Tensors, config: dict[str, Any]) -> Tensors:
         layers = config.get("num_hidden_layers") or config.get("n_layer")
         added = {
-            pattern.format(layer): (dtype, shape) for layer in range(layers) for pattern, dtype, shape in buffers
+            pattern.format(layer): (dtype, shape)
+            for layer in range(layers)
+            for pattern, dtype, shape in buffers
         }
         return {**tensors, **added}
 
@@ -71,7 +74,9 @@ def with_mtp(tensors: Tensors, config: dict[str, Any]) -> Tensors:
     last, hidden, vocab = config["num_hidden_layers"], config["hidden_size"], config["vocab_size"]
     stem = f"model.layers.{last - 1}."
     added: Tensors = {
-        f"model.layers.{last}.{name[len(stem):]}": each for name, each in tensors.items() if name.startswith(stem)
+        f"model.layers.{last}.{name[len(stem) :]}": each
+        for name, each in tensors.items()
+        if name.startswith(stem)
     }
     for name, shape in (
         ("embed_tokens.weight", [vocab, hidden]),
@@ -102,7 +107,10 @@ def with_fp8_blocks(tensors: Tensors, config: dict[str, Any]) -> Tensors:
 def transposed_experts(tensors: Tensors, config: dict[str, Any]) -> Tensors:
     """Packed experts stored (expert, in, out), as released."""
     return {
-        name: (dtype, [shape[0], shape[2], shape[1]] if ".mlp.experts." in name and len(shape) == 3 else shape)
+        name: (
+            dtype,
+            [shape[0], shape[2], shape[1]] if ".mlp.experts." in name and len(shape) == 3 else shape,
+        )
         for name, (dtype, shape) in tensors.items()
     }
 
@@ -128,8 +136,8 @@ FALCON_40B = {
     "new_decoder_architecture": True, "tie_word_embeddings": False,
 }  # fmt: skip
 FALCON_RW = {
-    "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32, "multi_query": False, "alibi": True,
-    "bias": True, "parallel_attn": False, "vocab_size": 50304,
+    "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32, "multi_query": False,
+    "alibi": True, "bias": True, "parallel_attn": False, "vocab_size": 50304,
 }  # fmt: skip
 NEOX_BUFFERS = with_buffers(
     ("gpt_neox.layers.{}.attention.bias", "BOOL", [1, 1, 2048, 2048]),
@@ -141,7 +149,8 @@ RECIPES: dict[str, Recipe] = {
     "llama": Recipe("LlamaForCausalLM", "LlamaConfig"),
     "llama-old-buffers": Recipe(
         "LlamaForCausalLM", "LlamaConfig",
-        corrections=(with_buffers(("model.layers.{}.self_attn.rotary_emb.inv_freq", "F32", [64])),), dtype="F16",
+        corrections=(with_buffers(("model.layers.{}.self_attn.rotary_emb.inv_freq", "F32", [64])),),
+        dtype="F16",
     ),
     "mistral": Recipe("MistralForCausalLM", "MistralConfig"),
     "mixtral": Recipe("MixtralForCausalLM", "MixtralConfig"),
@@ -169,7 +178,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "solar_open": Recipe("SolarOpenForCausalLM", "SolarOpenConfig"),
     "deepseek_v2": Recipe("DeepseekV2ForCausalLM", "DeepseekV2Config"),
-    "deepseek_v3": Recipe("DeepseekV3ForCausalLM", "DeepseekV3Config", corrections=(with_mtp, with_fp8_blocks)),
+    "deepseek_v3": Recipe(
+        "DeepseekV3ForCausalLM", "DeepseekV3Config", corrections=(with_mtp, with_fp8_blocks)
+    ),
     "glm_moe_dsa": Recipe("GlmMoeDsaForCausalLM", "GlmMoeDsaConfig"),
     "exaone4": Recipe("Exaone4ForCausalLM", "Exaone4Config"),
     "minimax_m2": Recipe("MiniMaxM2ForCausalLM", "MiniMaxM2Config"),
@@ -178,7 +189,8 @@ RECIPES: dict[str, Recipe] = {
     "falcon-alibi": Recipe("FalconForCausalLM", "FalconConfig", FALCON_RW, (without_head,)),
     "gpt2": Recipe(
         "GPT2LMHeadModel", "GPT2Config", {},
-        (without_head, renamed(("transformer.", "")), with_buffers(("h.{}.attn.bias", "F32", [1, 1, 1024, 1024]))),
+        (without_head, renamed(("transformer.", "")),
+         with_buffers(("h.{}.attn.bias", "F32", [1, 1, 1024, 1024]))),
         "F32",
     ),
     "gpt2-prefixed": Recipe(
@@ -190,9 +202,13 @@ RECIPES: dict[str, Recipe] = {
     "bert": Recipe("BertForPreTraining", "BertConfig", dtype="F32"),
     "bert-gamma": Recipe(
         "BertForPreTraining", "BertConfig", {},
-        (without_head, renamed(("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))), "F32",
+        (without_head,
+         renamed(("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))),
+        "F32",
     ),
-    "llava": Recipe("LlavaForConditionalGeneration", "LlavaConfig", corrections=(LLAVA_RELEASED,), dtype="F16"),
+    "llava": Recipe(
+        "LlavaForConditionalGeneration", "LlavaConfig", corrections=(LLAVA_RELEASED,), dtype="F16"
+    ),
     "llava-new-prefix": Recipe(
         "LlavaForConditionalGeneration", "LlavaConfig", {},
         (renamed(("vision_tower.", "model.vision_tower."), ("multi_modal", "model.multi_modal"),
@@ -234,7 +250,9 @@ def record(recipe: Recipe, given: dict[str, Any] | None) -> dict[str, Any]:
 
 def main() -> None:
     """Write every catalog, or those named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="catalogs to write; all when none is named")
     parser.add_argument("--config", nargs=2, action="append", default=[], metavar=("NAME", "FILE"))
     options = parser.parse_args()
@@ -249,7 +267,9 @@ def main() -> None:
         document = record(RECIPES[name], config)
         document["released"] = config is not None
         path.write_bytes(lzma.compress(json.dumps(document, separators=(",", ":")).encode(), preset=9))
-        print(f"{name}: {sum(map(len, document['tensors'].values())):,} tensors, {path.stat().st_size:,} bytes")
+        print(
+            f"{name}: {sum(map(len, document['tensors'].values())):,} tensors, {path.stat().st_size:,} bytes"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Record which rows of a fused tensor become query, key, value, gate and up, as the real classes split it.
 
-The fused layer's output is replaced by its own row numbers; what then reaches attention or the activation spells out
-the rows it came from. Rotations are switched off, since they mix neighbours. Written to ``splits.json`` beside the
-catalogs and compared with Jokbo's layouts by ``tests/conformance/test_architectures.py``.
+The fused layer's output is replaced by its own row numbers; what then reaches attention or the activation
+spells out the rows it came from. Rotations are switched off, since they mix neighbours. Written to
+``splits.json`` beside the catalogs and compared with Jokbo's layouts by the conformance tests.
 
 Run ``python scripts/record_splits.py`` with ``torch==2.13.0`` and ``transformers==5.23.0`` installed.
 """
@@ -26,12 +26,25 @@ TARGET = Path(__file__).parent.parent / "tests" / "conformance" / "catalogs" / "
 
 Rows = dict[str, list[int]]
 
-SMALL = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 11, "intermediate_size": 10}
-FALCON = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 11, "ffn_hidden_size": 10}
+SMALL = {
+    "hidden_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "vocab_size": 11,
+    "intermediate_size": 10,
+}
+FALCON = {
+    "hidden_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "vocab_size": 11,
+    "ffn_hidden_size": 10,
+}
 LATENT = {
-    **SMALL, "n_routed_experts": 2, "num_experts_per_tok": 1, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 6,
-    "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 5,
-    "num_key_value_heads": 4, "first_k_dense_replace": 1, "num_nextn_predict_layers": 0,
+    **SMALL, "n_routed_experts": 2, "num_experts_per_tok": 1, "n_group": 1, "topk_group": 1,
+    "moe_intermediate_size": 6, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 6,
+    "qk_rope_head_dim": 4, "v_head_dim": 5, "num_key_value_heads": 4, "first_k_dense_replace": 1,
+    "num_nextn_predict_layers": 0,
 }  # fmt: skip
 
 
@@ -51,7 +64,9 @@ def caught_attention(family: str) -> Iterator[Rows]:
     module = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
     rows: Rows = {}
 
-    def attend(layer: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any, **more: Any):
+    def attend(
+        layer: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any, **more: Any
+    ):
         rows.update(attn_q=flat(query), attn_k=flat(key), attn_v=flat(value))
         heads = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
         return heads.transpose(1, 2).contiguous(), None
@@ -74,7 +89,9 @@ def build(model: str, config: str, sizes: dict[str, Any]) -> nn.Module:
     return getattr(transformers, model)(made).eval()
 
 
-def case(name: str, model: nn.Module, tensor: str, rows: Rows, state: dict[str, Any] | None = None) -> dict[str, Any]:
+def case(
+    name: str, model: nn.Module, tensor: str, rows: Rows, state: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """One recorded split with all that Jokbo needs to read it."""
     state = revert_weight_conversion(model, dict(model.state_dict())) if state is None else state
     groups: dict[str, list[str]] = {}
@@ -121,7 +138,9 @@ def latent_cases() -> Iterator[dict[str, Any]]:
         handle.remove()
     heads = LATENT["num_attention_heads"]
     keys = torch.tensor(rows["attn_k"]).view(heads, -1)[:, :nope].flatten().tolist() if rows["attn_k"] else []
-    yield case("deepseek_v3-kv_b", model, stem + "kv_b_proj.weight", {"attn_k": keys, "attn_v": rows["attn_v"]})
+    yield case(
+        "deepseek_v3-kv_b", model, stem + "kv_b_proj.weight", {"attn_k": keys, "attn_v": rows["attn_v"]}
+    )
     seen: list[torch.Tensor] = []
     with caught_attention("deepseek_v3") as rows, torch.no_grad():
         handles = [
@@ -134,7 +153,10 @@ def latent_cases() -> Iterator[dict[str, Any]]:
     latent = [round(value) for value in seen[0].reshape(-1, seen[0].shape[-1])[0].tolist()]
     turned = torch.tensor(rows["attn_k"]).view(heads, -1)[0, nope:].tolist()
     yield case(
-        "deepseek_v3-kv_a", model, stem + "kv_a_proj_with_mqa.weight", {"attn_kv_a": latent, "attn_k_rope": turned}
+        "deepseek_v3-kv_a",
+        model,
+        stem + "kv_a_proj_with_mqa.weight",
+        {"attn_kv_a": latent, "attn_k_rope": turned},
     )
 
 
@@ -161,7 +183,13 @@ def gate_case(name: str, model: nn.Module, mlp: nn.Module, tensor: str) -> dict[
 
 def shifted_case() -> dict[str, Any]:
     """gpt-oss: up enters linearly, the gate does not, which tells the alternating columns apart."""
-    sizes = {**SMALL, "num_local_experts": 2, "num_experts_per_tok": 1, "num_key_value_heads": 2, "head_dim": 6}
+    sizes = {
+        **SMALL,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+        "num_key_value_heads": 2,
+        "head_dim": 6,
+    }
     model = build("GptOssForCausalLM", "GptOssConfig", sizes)
     experts = model.model.layers[0].mlp.experts
     rows: Rows = {"ffn_gate": [], "ffn_up": []}
@@ -188,7 +216,9 @@ def packed_case(name: str, model: nn.Module, released: tuple[str, str]) -> dict[
     packed = "model.layers.0.mlp.experts.gate_up_proj"
     state = dict(model.state_dict())
     weight = state[packed]
-    state[packed] = torch.arange(weight.shape[1], dtype=torch.float32)[None, :, None].expand_as(weight).clone()
+    state[packed] = (
+        torch.arange(weight.shape[1], dtype=torch.float32)[None, :, None].expand_as(weight).clone()
+    )
     back = revert_weight_conversion(model, dict(state))
     rows = {
         role: [round(value) for value in back[key][:, 0].tolist()]
@@ -201,7 +231,9 @@ def cases() -> Iterator[dict[str, Any]]:
     """Every recorded split."""
     qkv = ("attn_q", "attn_k", "attn_v")
     gpt2 = build("GPT2LMHeadModel", "GPT2Config", {"n_embd": 24, "n_layer": 1, "n_head": 4, "vocab_size": 11})
-    yield attention_case("gpt2", "gpt2", gpt2, gpt2.transformer.h[0].attn.c_attn, "transformer.h.0.attn.c_attn.weight", qkv)
+    yield attention_case(
+        "gpt2", "gpt2", gpt2, gpt2.transformer.h[0].attn.c_attn, "transformer.h.0.attn.c_attn.weight", qkv
+    )
     neox = build("GPTNeoXForCausalLM", "GPTNeoXConfig", SMALL)
     fused = neox.gpt_neox.layers[0].attention.query_key_value
     for end in ("weight", "bias"):
@@ -209,20 +241,32 @@ def cases() -> Iterator[dict[str, Any]]:
         yield attention_case(f"gpt_neox-{end}", "gpt_neox", neox, fused, tensor, qkv)
     phi3 = build("Phi3ForCausalLM", "Phi3Config", {**SMALL, "num_key_value_heads": 2, "pad_token_id": 0})
     layer = phi3.model.layers[0]
-    yield attention_case("phi3", "phi3", phi3, layer.self_attn.qkv_proj, "model.layers.0.self_attn.qkv_proj.weight", qkv)
+    yield attention_case(
+        "phi3", "phi3", phi3, layer.self_attn.qkv_proj, "model.layers.0.self_attn.qkv_proj.weight", qkv
+    )
     yield gate_case("phi3-mlp", phi3, layer.mlp, "model.layers.0.mlp.gate_up_proj.weight")
-    glm = build("Glm4ForCausalLM", "Glm4Config", {**SMALL, "num_key_value_heads": 2, "head_dim": 6, "pad_token_id": 0})
+    glm = build(
+        "Glm4ForCausalLM", "Glm4Config", {**SMALL, "num_key_value_heads": 2, "head_dim": 6, "pad_token_id": 0}
+    )
     yield gate_case("glm4-mlp", glm, glm.model.layers[0].mlp, "model.layers.0.mlp.gate_up_proj.weight")
     yield falcon_case("falcon-multi-query", {"multi_query": True})
     yield falcon_case("falcon-grouped", {"new_decoder_architecture": True, "num_kv_heads": 2})
-    yield falcon_case("falcon-per-head", {"multi_query": False, "alibi": True, "parallel_attn": False, "bias": True})
+    yield falcon_case(
+        "falcon-per-head", {"multi_query": False, "alibi": True, "parallel_attn": False, "bias": True}
+    )
     yield from latent_cases()
     yield shifted_case()
     experts = {"num_local_experts": 2, "num_experts_per_tok": 1, "num_key_value_heads": 2}
     mixtral = build("MixtralForCausalLM", "MixtralConfig", {**SMALL, **experts})
     stem = "model.layers.0.block_sparse_moe.experts.0."
     yield packed_case("mixtral-packed", mixtral, (stem + "w1.weight", stem + "w3.weight"))
-    sizes = {**SMALL, "num_experts": 2, "num_experts_per_tok": 1, "num_key_value_heads": 2, "moe_intermediate_size": 6}
+    sizes = {
+        **SMALL,
+        "num_experts": 2,
+        "num_experts_per_tok": 1,
+        "num_key_value_heads": 2,
+        "moe_intermediate_size": 6,
+    }
     qwen = build("Qwen3MoeForCausalLM", "Qwen3MoeConfig", {**sizes, "head_dim": 6})
     stem = "model.layers.0.mlp.experts.0."
     yield packed_case("qwen3_moe-packed", qwen, (stem + "gate_proj.weight", stem + "up_proj.weight"))

@@ -79,7 +79,9 @@ def test_pieces_of_a_fused_tensor_tile_it(pair: tuple[TensorCatalog, Anatomy]) -
         planes.setdefault((part.entry.name, part.layout.plane), []).append(part)
     seen: set[tuple[object, ...]] = set()
     for (name, _), parts in planes.items():
-        layouts = tuple((part.layout.start, part.layout.block, part.layout.stride, part.shape) for part in parts)
+        layouts = tuple(
+            (part.layout.start, part.layout.block, part.layout.stride, part.shape) for part in parts
+        )
         if layouts in seen:  # the same split in another layer or expert
             continue
         seen.add(layouts)
@@ -148,7 +150,9 @@ def test_units_of_one_mlp_agree(pair: tuple[TensorCatalog, Anatomy]) -> None:
     units: dict[object, set[int]] = {}
     for part in anatomy.parts:
         if part.role in (Role.FFN_GATE, Role.FFN_UP, Role.FFN_DOWN) and part.kind is Kind.WEIGHT:
-            units.setdefault((part.tower, part.layer, part.expert), set()).add(part.shape[part.axes.index("ffn")])
+            units.setdefault((part.tower, part.layer, part.expert), set()).add(
+                part.shape[part.axes.index("ffn")]
+            )
     assert all(len(sizes) == 1 for sizes in units.values())
 
 
@@ -164,7 +168,7 @@ def borrowed(name: str) -> set[str]:
 
 @pytest.mark.parametrize("case", SPLITS, ids=lambda case: case["name"])
 def test_splits_are_those_of_the_real_modules(case: dict[str, Any]) -> None:
-    """Rows recorded from the classes themselves: what reached attention as query, key and value, and the experts."""
+    """Rows recorded from the classes themselves: what reached attention and the experts."""
     anatomy = match(build(case), case["config"])
     assert anatomy.unrecognised == ()
     parts = [part for part in anatomy.parts if part.entry.name == case["tensor"] and part.layout.plane == 0]

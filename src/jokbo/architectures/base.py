@@ -75,7 +75,7 @@ class Kind(StrEnum):
 class Expert(NamedTuple):
     """Which expert a matrix belongs to: routed ones by number, shared ones apart."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     shared: bool = False
 
 
@@ -161,8 +161,10 @@ class Part:
         """The stored tensor's name, with the role when the tensor is fused."""
         if self.parameters == self.entry.size:
             return self.entry.name
-        return f"{self.entry.name}[{self.role}]" if self.expert is None else (
-            f"{self.entry.name}[{self.expert.index}, {self.role}]"
+        return (
+            f"{self.entry.name}[{self.role}]"
+            if self.expert is None
+            else (f"{self.entry.name}[{self.expert.index}, {self.role}]")
         )
 
     @property

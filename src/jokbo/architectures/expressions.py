@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +21,9 @@ MAX_MAGNITUDE = 1 << 53
 
 MAX_TEXT = 200
 """Longest string that a configuration may hold where one is read."""
+
+MAX_LIST = 4096
+"""Longest list of layers that is searched; longer ones would make matching slow."""
 
 Value = int | float | bool | str | None
 
@@ -119,10 +123,9 @@ def truth(text: str, scope: Scope, *, layer: int | None = None) -> bool:
 
 
 def _wrong(text: str, scope: Scope, value: object, expected: str) -> ArchitectureError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return ArchitectureError(
-        f"{scope.where}: {text!r} gives {shown}; expected {expected}. Correct the configuration, or leave it away."
+        f"{scope.where}: {text!r} gives {reprlib.repr(value)}; expected {expected}. "
+        "Correct the configuration, or leave it away."
     )
 
 
@@ -142,7 +145,9 @@ def parse(text: str) -> ast.Expression:
     try:
         return ast.parse(text, mode="eval")
     except (SyntaxError, ValueError) as error:
-        raise ArchitectureError(f"family file: {text!r} is not an expression ({error}). Correct the file.") from error
+        raise ArchitectureError(
+            f"family file: {text!r} is not an expression ({error}). Correct the file."
+        ) from error
 
 
 @lru_cache(maxsize=4096)
@@ -176,7 +181,8 @@ class _Walk:
         handler = _HANDLERS.get(type(node))
         if handler is None:
             raise ArchitectureError(
-                f"family file: {self.text!r} uses {type(node).__name__}, which expressions do not have. Correct the file."
+                f"family file: {self.text!r} uses {type(node).__name__}, which expressions do not have. "
+                "Correct the file."
             )
         return handler(self, node)
 
@@ -207,13 +213,20 @@ class _Walk:
         right = self.visit(node.right)
         operator = _ARITHMETIC.get(type(node.op))
         if operator is None:
-            raise ArchitectureError(f"family file: {self.text!r} uses an operator that expressions do not have.")
+            raise ArchitectureError(
+                f"family file: {self.text!r} uses an operator that expressions do not have."
+            )
         if left is None or right is None:
             return None
-        a, b = _number(left, self.text, self.scope), _number(right, self.text, self.scope)
+        a, b = self.operand(node.left, left), self.operand(node.right, right)
         if b == 0 and isinstance(node.op, (ast.FloorDiv, ast.Mod)):
             raise _wrong(self.text, self.scope, "a division by 0", "a divisor of at least 1")
         return _number(operator(a, b), self.text, self.scope)
+
+    def operand(self, node: ast.expr, value: object) -> int | float:
+        if type(value) is int and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+            return value
+        return _number(value, ast.unparse(node), self.scope)
 
     def boolean(self, node: ast.BoolOp) -> object:
         if isinstance(node.op, ast.And):
@@ -233,14 +246,21 @@ class _Walk:
         if isinstance(op, (ast.Eq, ast.NotEq)):
             return (left == right) is isinstance(op, ast.Eq)
         if isinstance(op, (ast.In, ast.NotIn)):
+            if isinstance(right, list) and len(right) > MAX_LIST:
+                raise _wrong(self.text, self.scope, right, f"a list of at most {MAX_LIST:,}")
             inside = isinstance(right, list) and left in right
             return inside is isinstance(op, ast.In)
         if left is None or right is None or type(op) not in _ORDER:
             return False
-        return _ORDER[type(op)](_number(left, self.text, self.scope), _number(right, self.text, self.scope))
+        return _ORDER[type(op)](self.operand(node.left, left), self.operand(node.comparators[0], right))
 
     def call(self, node: ast.Call) -> object:
-        if not isinstance(node.func, ast.Name) or node.func.id != "count" or len(node.args) != 1 or node.keywords:
+        if (
+            not isinstance(node.func, ast.Name)
+            or node.func.id != "count"
+            or len(node.args) != 1
+            or node.keywords
+        ):
             raise ArchitectureError(f"family file: {self.text!r} calls something other than count(list).")
         value = self.visit(node.args[0])
         if value is not None and not isinstance(value, list):

@@ -7,6 +7,7 @@ can be recognised by name and shape together is, and a note says so.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from jokbo.architectures.schema import Family, TowerRule
 from jokbo.architectures.symmetries import build_tower, with_scales
 from jokbo.errors import ArchitectureError
 from jokbo.formats.base import TensorCatalog
+from jokbo.formats.dtypes import DType
 
 WHERE = "config.json"
 
@@ -31,46 +33,52 @@ def families() -> tuple[str, ...]:
 def match(catalog: TensorCatalog, config: Mapping[str, object] | None) -> Anatomy:
     """Understand a checkpoint.
 
-    Parameters
-    ----------
-    catalog : TensorCatalog
-        Names, shapes and types of the stored tensors.
-    config : mapping or None
-        The parsed ``config.json``, or None where there is none.
+        Parameters
+        ----------
+        catalog : TensorCatalog
+            Names, shapes and types of the stored tensors.
+        config : mapping or None
+            The parsed ``config.json``, or None where there is none.
 
-    Returns
-    -------
-    Anatomy
-        Every tensor in exactly one stored place: claimed, or in `unrecognised`.
+        Returns
+        -------
+        Anatomy
+            Every tensor in exactly one stored place: claimed, or in `unrecognised`.
 
-    Raises
-    ------
-    ArchitectureError
-        The configuration and the tensors contradict each other, or the
-        configuration holds values that no model has.
+        Raises
+        ------
+        ArchitectureError
+            The configuration and the tensors contradict each other, or the
+            configuration holds values that no model has.
 
-    Examples
-    --------
-    >>> from jokbo.formats.base import TensorCatalog
-    >>> match(TensorCatalog({}), None).family
-    'unknown'
+        Examples
+        --------
+        >>> from jokbo.formats.base import TensorCatalog
+    from jokbo.formats.dtypes import DType
+        >>> match(TensorCatalog({}), None).family
+        'unknown'
     """
     if config is None:
         return unknown.match(catalog, {}, "there is no config.json")
     if not isinstance(config, Mapping):
         raise ArchitectureError(
-            f"{WHERE} holds a {type(config).__name__}; expected an object of keys and values. Fetch the file again."
+            f"{WHERE} holds a {type(config).__name__}; expected an object of keys and values. "
+            "Fetch the file again."
         )
     model_type = _model_type(config)
     name = schema.by_model_type().get(model_type)
     if name is None:
-        said = f"model_type {model_type!r} is not among the known families" if model_type else "it names no model_type"
+        said = (
+            f"model_type {model_type!r} is not among the known families"
+            if model_type
+            else "it names no model_type"
+        )
         return unknown.match(catalog, config, f"{WHERE}: {said}", model_type=model_type)
     resolved = _resolve(schema.load(name), config)
     if isinstance(resolved, str):
         return unknown.match(catalog, config, resolved, model_type=model_type)
     anatomy = _match_family(catalog, config, name, model_type, resolved)
-    if catalog and not anatomy.parts:
+    if anatomy is None:
         reason = f"no tensor has a name that family {name!r} uses"
         return unknown.match(catalog, config, reason, model_type=model_type)
     return anatomy
@@ -82,8 +90,7 @@ def _model_type(config: Mapping[str, object]) -> str:
         return ""
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         raise ArchitectureError(
-            f"{WHERE}: model_type is {str(value)[:60]!r}; expected a short word such as one of the known families'. "
-            "Correct the configuration."
+            f"{WHERE}: model_type is {reprlib.repr(value)}; expected a short word. Correct the configuration."
         )
     return value
 
@@ -128,7 +135,8 @@ def _part_of(config: Mapping[str, object], paths: list[str]) -> tuple[str, Mappi
             return path, holder
         if holder is not None:
             raise ArchitectureError(
-                f"{WHERE}: {path} holds a {type(holder).__name__}; expected an object. Correct the configuration."
+                f"{WHERE}: {path} holds a {type(holder).__name__}; expected an object. "
+                "Correct the configuration."
             )
     return paths[-1] or "", {}
 
@@ -175,7 +183,11 @@ def _with_layers_of(rule: TowerRule, family: Family) -> TowerRule:
 
 
 def _match_family(
-    catalog: TensorCatalog, config: Mapping[str, object], name: str, model_type: str, resolved: list[_Resolved]
+    catalog: TensorCatalog,
+    config: Mapping[str, object],
+    name: str,
+    model_type: str,
+    resolved: list[_Resolved],
 ) -> Anatomy:
     notes: list[str] = []
     present: list[TowerScope] = []
@@ -185,8 +197,12 @@ def _match_family(
         if hits or not each.rule.optional:
             present.append(bound)
         elif bound.num_layers:
-            notes.append(f"the configuration describes a {each.name} tower; the checkpoint holds none of its tensors")
+            notes.append(
+                f"the configuration describes a {each.name} tower; the checkpoint holds none of its tensors"
+            )
     wishes = _wishes(present, name)
+    if catalog and not any(stored in wishes for stored in catalog):
+        return None
     claimed: dict[str, list[Part]] = {}
     packed: list[str] = []
     for stored, entry in catalog.items():
@@ -203,6 +219,7 @@ def _match_family(
             f"such as {packed[0]} ({catalog[packed[0]].dtype.name}); they are listed as not recognised"
         )
     attach(catalog, claimed, config, WHERE)
+    _drop_unscaled(claimed, notes)
     parts = tuple(part for stored in catalog for part in claimed.get(stored, ()))
     missing = tuple(stored for stored, wish in wishes.items() if wish.required and stored not in catalog)
     tied = _tied(present, parts, notes)
@@ -218,14 +235,30 @@ def _match_family(
     )
 
 
+def _drop_unscaled(claimed: dict[str, list[Part]], notes: list[str]) -> None:
+    """Give up integer weights whose scale was not found: their numbers are not the weights."""
+    bare = [
+        stored
+        for stored, parts in claimed.items()
+        if parts[0].entry.dtype is DType.I8 and parts[0].kind is Kind.WEIGHT and parts[0].scale is None
+    ]
+    for stored in bare:
+        del claimed[stored]
+    if bare:
+        notes.append(
+            f"{len(bare):,} weights are eight-bit integers without a scale that is known, such as {bare[0]}; "
+            "they are listed as not recognised"
+        )
+
+
 def _wishes(present: list[TowerScope], family: str) -> dict[str, Claim]:
     wishes: dict[str, Claim] = {}
     for bound in present:
         for stored, wish in expand(bound):
             if stored in wishes:
                 raise ArchitectureError(
-                    f"data/{family}.toml claims {stored!r} twice, for {wishes[stored].tower} and {wish.tower}; "
-                    "each tensor has one place. Correct the file."
+                    f"data/{family}.toml claims {stored!r} twice, for {wishes[stored].tower} and "
+                    f"{wish.tower}; each tensor has one place. Correct the file."
                 )
             wishes[stored] = wish
     return wishes
@@ -246,7 +279,11 @@ def _tied(present: list[TowerScope], parts: tuple[Part, ...], notes: list[str]) 
     scope = next((bound.scope for bound in present if "tied" in bound.scope.sizes), None)
     if scope is None or not truth("tied", scope):
         return False
-    heads = [part for part in parts if part.role is Role.OUTPUT and part.kind is Kind.WEIGHT and part.tower == "text"]
+    heads = [
+        part
+        for part in parts
+        if part.role is Role.OUTPUT and part.kind is Kind.WEIGHT and part.tower == "text"
+    ]
     if heads:
         notes.append(f"the output head is tied to the embedding; the stored {heads[0].entry.name} repeats it")
     else:

@@ -105,7 +105,8 @@ def choose(bound: TowerScope, names: Mapping[str, TensorEntry]) -> tuple[TowerSc
     words = {"{p}": prefix, "{o}": outer}
     chosen = dict(rule.tensors)
     for options in rule.either.values():
-        chosen.update(max(options.values(), key=lambda tensors: _fits(bound, tensors, words, names)))
+        fits = {option: _fits(bound, tensors, words, names) for option, tensors in options.items()}
+        chosen.update(options[max(fits, key=lambda option: fits[option])])
     fixed = replace(rule, prefixes=[prefix], outer=[outer], tensors=chosen, either={})
     return replace(bound, rule=fixed), _hits(bound, chosen, words, names)
 
@@ -117,7 +118,10 @@ def _fill(pattern: str, words: Mapping[str, str]) -> str:
 
 
 def _hits(
-    bound: TowerScope, tensors: Mapping[str, TensorRule], words: Mapping[str, str], names: Mapping[str, TensorEntry]
+    bound: TowerScope,
+    tensors: Mapping[str, TensorRule],
+    words: Mapping[str, str],
+    names: Mapping[str, TensorEntry],
 ) -> int:
     layers = range(bound.first_layer, bound.first_layer + bound.num_layers)
     found = 0
@@ -132,7 +136,10 @@ def _hits(
 
 
 def _fits(
-    bound: TowerScope, tensors: Mapping[str, TensorRule], words: Mapping[str, str], names: Mapping[str, TensorEntry]
+    bound: TowerScope,
+    tensors: Mapping[str, TensorRule],
+    words: Mapping[str, str],
+    names: Mapping[str, TensorEntry],
 ) -> tuple[int, int]:
     """How well an alternative fits: names found, then shapes that agree in the first layer that has them."""
     agree = 0
@@ -157,12 +164,12 @@ def expand(bound: TowerScope) -> Iterator[tuple[str, Claim]]:
     words = {"{p}": bound.rule.prefixes[0], "{o}": bound.rule.outer[0]}
     for pattern, rule in bound.rule.tensors.items():
         layers = bound.num_layers if "{layer}" in pattern else 1
-        experts = bound.num_experts if "{expert}" in pattern else 1
+        experts = bound.num_experts if "{expert}" in pattern or rule.packed else 1
         total += layers * experts
         if total > MAX_NAMES:
             raise ArchitectureError(
-                f"{bound.scope.where}: {bound.num_layers:,} layers of {bound.num_experts:,} experts imply more than "
-                f"{MAX_NAMES:,} tensors; expected a configuration of a real model. Check num_hidden_layers and the "
+                f"{bound.scope.where}: {bound.num_layers:,} layers of {bound.num_experts:,} experts imply "
+                f"more than {MAX_NAMES:,} matrices; expected a real model. Check num_hidden_layers and the "
                 "number of experts."
             )
         yield from _expand_rule(bound, _fill(pattern, words), rule)
@@ -226,8 +233,8 @@ def _mould(bound: TowerScope, rule: TensorRule, layer: int | None) -> Mould:
     cols = shapes[0][1] if len(shapes[0]) > 1 else 1
     if groups < 1 or any(shape[0] % groups for shape in shapes):
         raise ArchitectureError(
-            f"{bound.scope.where}: rows {[shape[0] for shape in shapes]} of a fused tensor do not divide into "
-            f"{groups} equal groups; expected heads of one size. Check the numbers of heads and hidden_size."
+            f"{bound.scope.where}: rows {[shape[0] for shape in shapes]} of a fused tensor do not divide "
+            f"into {groups} equal groups; expected heads of one size. Check hidden_size and the heads."
         )
     planes = bound.num_experts if rule.packed else 0
     pieces: list[Piece] = []
@@ -238,7 +245,9 @@ def _mould(bound: TowerScope, rule: TensorRule, layer: int | None) -> Mould:
         layout = Layout(0, *plane, start, max(block, 1), max(rows // groups, 1), rule.transposed)
         pieces.append(Piece(Role(role), shape, names, layout))
         start += block
-    stored: tuple[int, ...] = (rows,) if len(shapes[0]) == 1 else (cols, rows) if rule.transposed else (rows, cols)
+    stored: tuple[int, ...] = (
+        (rows,) if len(shapes[0]) == 1 else (cols, rows) if rule.transposed else (rows, cols)
+    )
     if rule.stored:
         stored = tuple(size(text) for text in rule.stored)
     if rule.packed:
@@ -276,13 +285,23 @@ def claim(entry: TensorEntry, wish: Claim) -> Iterable[Part]:
         ]
     if entry.shape != mould.stored:
         raise ArchitectureError(
-            f"tensor {entry.name!r} in {entry.file} has shape {list(entry.shape)}; the configuration implies "
-            f"{list(mould.stored)}. Use the config.json that belongs to these weights, or fetch the file again."
+            f"tensor {entry.name!r} in {entry.file} has shape {list(entry.shape)}; the configuration "
+            f"implies {list(mould.stored)}. Use the config.json that belongs to these weights, or fetch the "
+            "file again."
         )
     if not mould.planes:
         return [
             Part(
-                wish.tower, p.role, mould.kind, wish.layer, wish.expert, entry, p.shape, p.axes, p.layout, mould.offset
+                wish.tower,
+                p.role,
+                mould.kind,
+                wish.layer,
+                wish.expert,
+                entry,
+                p.shape,
+                p.axes,
+                p.layout,
+                mould.offset,
             )
             for p in mould.pieces
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -82,8 +83,8 @@ def _block_size(config: Mapping[str, object], where: str) -> tuple[int, int] | N
         or not all(isinstance(b, int) and not isinstance(b, bool) and 0 < b <= MAX_BLOCK for b in block)
     ):
         raise ArchitectureError(
-            f"{where}: quantization_config.weight_block_size is {str(block)[:60]}; expected two whole numbers, rows and "
-            "columns. Correct the configuration."
+            f"{where}: quantization_config.weight_block_size is {reprlib.repr(block)}; expected two whole "
+            "numbers, rows and columns. Correct the configuration."
         )
     return int(block[0]), int(block[1])
 
@@ -102,8 +103,12 @@ def _covered(scale: TensorEntry, weight: Part, block: tuple[int, int] | None) ->
         return 1, cols
     if shape == (1, cols):
         return rows, 1
-    expected = f" [{-(-rows // block[0])}, {-(-cols // block[1])}] (blocks of {block[0]} x {block[1]})," if block else ""
+    expected = (
+        f" [{-(-rows // block[0])}, {-(-cols // block[1])}] (blocks of {block[0]} x {block[1]}),"
+        if block
+        else ""
+    )
     raise ArchitectureError(
-        f"scale {scale.name!r} in {scale.file} has shape {list(scale.shape)}; its weight [{rows}, {cols}] takes"
-        f"{expected} [{rows}, 1] or one number. Check quantization_config.weight_block_size in config.json."
+        f"scale {scale.name!r} in {scale.file} has shape {list(scale.shape)}; its weight [{rows}, {cols}] "
+        f"takes{expected} [{rows}, 1] or one number. Check weight_block_size in config.json."
     )

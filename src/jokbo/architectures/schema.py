@@ -12,11 +12,13 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from jokbo.errors import ArchitectureError
 
 MAX_EXTENDS = 8
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,8 @@ def _resolved(name: str, depth: int = 0) -> dict[str, Any]:
         return document
     if depth >= MAX_EXTENDS:
         raise ArchitectureError(
-            f"data/{name}.toml: extends more than {MAX_EXTENDS} files, or itself; expected a short chain. Correct the file."
+            f"data/{name}.toml: extends more than {MAX_EXTENDS} files, or itself; expected a short chain. "
+            "Correct the file."
         )
     return _merge(_resolved(parent, depth + 1), document)
 
@@ -212,14 +215,16 @@ def conventions() -> Conventions:
     return structure(_document("_conventions"), Conventions, "data/_conventions.toml")
 
 
-def structure(document: dict[str, Any], kind: type[Any], where: str) -> Any:
+def structure(document: dict[str, Any], kind: type[Kind], where: str) -> Kind:
     """Check a parsed document against a dataclass; unknown keys are errors."""
     import cattrs
 
     converter = cattrs.Converter(forbid_extra_keys=True, prefer_attrib_converters=True)
     try:
         return converter.structure(document, kind)
-    except Exception as error:  # cattrs raises groups of several kinds; each line of its own summary names one key
+    except (
+        Exception
+    ) as error:  # cattrs raises groups of several kinds; each line of its own summary names one key
         lines = "; ".join(cattrs.transform_error(error))
         raise ArchitectureError(f"{where}: {lines}. Correct the file.") from error
 
@@ -240,8 +245,8 @@ def by_model_type() -> dict[str, str]:
         for model_type in _document(name).get("model_types", []):
             if model_type in table:
                 raise ArchitectureError(
-                    f"data/{name}.toml and data/{table[model_type]}.toml both claim model_type {model_type!r}; "
-                    "one of them must let it go."
+                    f"data/{name}.toml and data/{table[model_type]}.toml both claim model_type "
+                    f"{model_type!r}; one of them must let it go."
                 )
             table[model_type] = name
     return table

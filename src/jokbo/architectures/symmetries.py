@@ -86,7 +86,9 @@ def _unit_sign(mlp: str) -> Symmetry:
 def _value_sign(heads: int) -> Symmetry:
     if not heads:
         return Symmetry(False, "the tower has no attention")
-    return Symmetry(True, "values pass to the output projection without any function between, one sign per KV head")
+    return Symmetry(
+        True, "values pass to the output projection without any function between, one sign per KV head"
+    )
 
 
 def _rotary_sign(heads: int, rope: str, qk_norm: str) -> Symmetry:
@@ -95,8 +97,12 @@ def _rotary_sign(heads: int, rope: str, qk_norm: str) -> Symmetry:
     if qk_norm == "layer":
         return Symmetry(False, "queries and keys pass a LayerNorm, whose mean would change with a sign")
     if rope == "none":
-        return Symmetry(True, "queries meet keys channel by channel, so both can change sign, one per KV head and channel")
-    return Symmetry(True, "a rotary pair of queries and keys can change sign together, one per KV head and pair")
+        return Symmetry(
+            True, "queries meet keys channel by channel, so both can change sign, one per KV head and channel"
+        )
+    return Symmetry(
+        True, "a rotary pair of queries and keys can change sign together, one per KV head and pair"
+    )
 
 
 def _channel_permutation(positions: str) -> Symmetry:
@@ -110,7 +116,9 @@ def _channel_sign(norm: str, positions: str) -> Symmetry:
         return Symmetry(False, "a fixed table of positions is added to the residual stream")
     if norm == "layer":
         return Symmetry(False, "LayerNorm subtracts the mean over channels, which a sign would change")
-    return Symmetry(True, "RMSNorm sees only squares, so a residual channel can change sign everywhere at once")
+    return Symmetry(
+        True, "RMSNorm sees only squares, so a residual channel can change sign everywhere at once"
+    )
 
 
 def with_scales(tower: Tower, parts: Iterable[Part]) -> Tower:
@@ -125,7 +133,10 @@ def with_scales(tower: Tower, parts: Iterable[Part]) -> Tower:
             run = _aligned_run(part, axis)
             blocks[part.axes[axis]] = math.gcd(blocks.get(part.axes[axis], run), run)
     changed = dict(tower.symmetries)
-    for key, axis_name, what in (("unit_permutation", "ffn", "units"), ("channel_permutation", "hidden", "channels")):
+    for key, axis_name, what in (
+        ("unit_permutation", "ffn", "units"),
+        ("channel_permutation", "hidden", "channels"),
+    ):
         block = blocks.get(axis_name, 0)
         if axis_name in blocks and changed[key].holds:
             inside = f"; they are exchangeable inside runs of {block} only" if block > 1 else ""

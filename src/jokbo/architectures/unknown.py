@@ -18,7 +18,7 @@ from jokbo.architectures.rules import plain
 from jokbo.architectures.schema import Convention, Conventions, conventions
 from jokbo.formats.base import TensorCatalog, TensorEntry
 
-_LAYER = re.compile(r"(?:^|\.)(?!experts\.)([a-z_0-9]*[a-z_])\.(\d{1,6})(?=\.)")
+_LAYER = re.compile(r"(?:^|\.)(?!experts\.)([A-Za-z_0-9]*[A-Za-z_])\.(\d{1,6})(?=\.)")
 _EXPERT = re.compile(r"\.experts\.(\d{1,6})\.")
 _HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model", "dim", "model_dim")
 _REFUSED = "the architecture is unknown, and shapes alone do not show it"
@@ -55,34 +55,37 @@ def match(
     """
     words = conventions()
     places = {name: _place(name) for name in catalog}
-    stems = Counter[str]()
-    for name, place in places.items():
-        if place.layer is not None:
-            stems[place.stem] += catalog[name].size
-    towers = {stem: "text" if i == 0 else stem for i, (stem, _) in enumerate(stems.most_common())}
-    main = stems.most_common(1)[0][0] if stems else ""
-    hidden = {stem: _hidden_size(catalog, places, stem, config, words) for stem in towers}
+    stacks = _stacks(catalog, places)
+    widths = {
+        entry.shape[1]
+        for name, entry in catalog.items()
+        if len(entry.shape) == 2 and name.endswith(tuple(words.embeddings))
+    }
+    towers = {stem: "text" if i == 0 else stem for i, stem in enumerate(stacks)}
+    hidden = {stem: _hidden_size(names, catalog, config, widths) for stem, names in stacks.items()}
     known: dict[str, Part] = {}
-    for stem, size in hidden.items():
-        if size:
-            known.update(_mlps(catalog, places, stem, towers[stem], size, words))
+    for stem, names in stacks.items():
+        if hidden[stem]:
+            known.update(_mlps(names, catalog, places, towers[stem], hidden[stem], words))
+    main = next(iter(stacks), "")
     if hidden.get(main):
         known.update(_tables(catalog, places, hidden[main], words))
     parts = tuple(known.get(name) or _other(entry, places[name], towers) for name, entry in catalog.items())
     mlps = [part for part in known.values() if part.role is Role.FFN_DOWN and part.kind is Kind.WEIGHT]
     with_units = {part.tower for part in mlps}
+    pairing = (
+        "tensors are paired by name and shape, and only the hidden units of "
+        f"{len(mlps):,} MLPs recognised by name and shape are tested"
+    )
     return Anatomy(
         family="unknown",
         model_type=model_type,
         towers={
-            tower: _tower(tower, hidden[stem], _depth(places, stem), tower in with_units)
+            tower: _tower(tower, hidden[stem], _depth(stacks[stem], places), tower in with_units)
             for stem, tower in towers.items()
         },
         parts=parts,
-        notes=(
-            f"{reason}; tensors are paired by name and shape, and only the hidden units of "
-            f"{len(mlps):,} MLPs recognised by name and shape are tested",
-        ),
+        notes=(f"{reason}; {pairing}",),
     )
 
 
@@ -94,27 +97,33 @@ def _place(name: str) -> _Place:
     return _Place(name[: found.end(1)], int(found[2]), Expert(int(expert[1])) if expert else None)
 
 
-def _depth(places: Mapping[str, _Place], stem: str) -> int:
-    return 1 + max((p.layer for p in places.values() if p.stem == stem and p.layer is not None), default=-1)
+def _stacks(catalog: TensorCatalog, places: Mapping[str, _Place]) -> dict[str, list[str]]:
+    """Names of each numbered stack of blocks, the stack with most parameters first."""
+    stacks: dict[str, list[str]] = {}
+    sizes = Counter[str]()
+    for name, place in places.items():
+        if place.layer is not None:
+            stacks.setdefault(place.stem, []).append(name)
+            sizes[place.stem] += catalog[name].size
+    return {stem: stacks[stem] for stem, _ in sizes.most_common()}
+
+
+def _depth(names: list[str], places: Mapping[str, _Place]) -> int:
+    return 1 + max((layer for name in names if (layer := places[name].layer) is not None), default=-1)
 
 
 def _hidden_size(
-    catalog: TensorCatalog, places: Mapping[str, _Place], stem: str, config: Mapping[str, object], words: Conventions
+    names: list[str], catalog: TensorCatalog, config: Mapping[str, object], widths: set[int]
 ) -> int:
     """Width of the residual stream of one stack, 0 when the tensors do not settle it.
 
     Norm vectors decide; the configuration only breaks ties, because a wrong one could name the units' width.
     """
     sizes = Counter(
-        entry.shape[0]
-        for name, entry in catalog.items()
-        if len(entry.shape) == 1 and places[name].stem == stem and ("norm" in name or "ln" in name)
+        catalog[name].shape[0]
+        for name in names
+        if len(catalog[name].shape) == 1 and ("norm" in name or "ln" in name)
     )
-    widths = {
-        entry.shape[1]
-        for name, entry in catalog.items()
-        if len(entry.shape) == 2 and name.endswith(tuple(words.embeddings))
-    }
     best = sizes.most_common(2)
     if best and (len(best) == 1 or best[0][1] > best[1][1]):
         return best[0][0]
@@ -122,24 +131,30 @@ def _hidden_size(
         said = config.get(key)
         if isinstance(said, int) and not isinstance(said, bool) and (said in sizes or said in widths):
             return said
-    return widths.pop() if len(widths) == 1 else 0
+    return next(iter(widths)) if len(widths) == 1 else 0
 
 
 def _mlps(
-    catalog: TensorCatalog, places: Mapping[str, _Place], stem: str, tower: str, hidden: int, words: Conventions
+    names: list[str],
+    catalog: TensorCatalog,
+    places: Mapping[str, _Place],
+    tower: str,
+    hidden: int,
+    words: Conventions,
 ) -> Iterator[tuple[str, Part]]:
     modules: dict[str, set[str]] = {}
-    for name in catalog:
-        if places[name].stem == stem:
-            for suffix in (".weight", ".bias"):
-                if name.endswith(suffix):
-                    parent, _, leaf = name[: -len(suffix)].rpartition(".")
-                    modules.setdefault(parent, set()).add(leaf)
+    for name in names:
+        for suffix in (".weight", ".bias"):
+            if name.endswith(suffix):
+                parent, _, leaf = name[: -len(suffix)].rpartition(".")
+                modules.setdefault(parent, set()).add(leaf)
     for parent, leaves in modules.items():
         for convention in words.mlps:
             if _names(convention) <= leaves:
-                yield from _mlp(catalog, places, parent, leaves, convention, tower, hidden)
-                break
+                found = list(_mlp(catalog, places, parent, leaves, convention, tower, hidden))
+                yield from found
+                if found:
+                    break
 
 
 def _names(convention: Convention) -> set[str]:
@@ -185,7 +200,9 @@ def _mlp(
             yield entry.name, _mlp_part(entry, places[entry.name], tower, roles[leaf], kind, transposed)
 
 
-def _mlp_part(entry: TensorEntry, place: _Place, tower: str, role: Role, kind: Kind, transposed: bool) -> Part:
+def _mlp_part(
+    entry: TensorEntry, place: _Place, tower: str, role: Role, kind: Kind, transposed: bool
+) -> Part:
     axes = ("hidden", "ffn") if role is Role.FFN_DOWN else ("ffn", "hidden")
     if kind is Kind.BIAS:
         shape, layout = plain(entry.shape)
@@ -220,14 +237,18 @@ def _other(entry: TensorEntry, place: _Place, towers: Mapping[str, str]) -> Part
     kind = Kind.WEIGHT if entry.dtype.is_weight else Kind.BUFFER
     shape, layout = plain(entry.shape)
     tower = towers.get(place.stem, "text")
-    return Part(tower, Role.OTHER, kind, place.layer, place.expert, entry, shape, ("other",) * len(shape), layout)
+    return Part(
+        tower, Role.OTHER, kind, place.layer, place.expert, entry, shape, ("other",) * len(shape), layout
+    )
 
 
 def _tower(name: str, hidden: int, depth: int, has_units: bool) -> Tower:
     refused = Symmetry(False, _REFUSED)
     units = refused
     if has_units:
-        units = Symmetry(True, "two or three matrices named as an MLP fit each other, and nothing else meets its units")
+        units = Symmetry(
+            True, "two or three matrices named as an MLP fit each other, and nothing else meets its units"
+        )
     keys = ("unit_sign", "value_sign", "rotary_sign", "channel_permutation", "channel_sign")
     return Tower(
         name=name,

@@ -46,10 +46,6 @@ def command(
     Exit status: 0 no evidence, or exactly as declared; 10 dependence; 11 untestable or inconclusive.
     """
     from jokbo.evidence.compare import compare
-    from jokbo.report.html import render_html
-    from jokbo.report.terminal import render_terminal
-
-    spoken = language(lang)
     with progress_line(quiet) as line:
         options = open_options(offline=offline, cache_dir=cache_dir, cache_size=cache_size, progress=line)
         found = compare(
@@ -66,9 +62,13 @@ def command(
     if json_file is not None:
         write_file(json_file, found.evidence.to_json())
     if html_file is not None:
-        write_file(html_file, render_html(found.evidence.document, lang=spoken).encode())
+        from jokbo.report.html import render_html
+
+        write_file(html_file, render_html(found.evidence.document, lang=language(lang)).encode())
     if not quiet:
         from rich.console import Console
 
-        render_terminal(found.evidence.document, lang=spoken, console=Console())
+        from jokbo.report.terminal import render_terminal
+
+        render_terminal(found.evidence.document, lang=language(lang), console=Console())
     return found.verdict.exit_status

@@ -7,7 +7,9 @@ score (:mod:`jokbo.descriptive.references`), with one sentence on why it does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,8 +44,14 @@ class Descriptions:
 
     def scores(self) -> tuple[ScoreValue, ...]:
         """The numbers that stand beside reference values, in the order a report shows them."""
-        parts = (*self.norms, *self.attention, self.vocabulary)
+        parts: list[NormCosines | AttentionProfile | VocabularyOverlap]
+        parts = [*self.norms, *self.attention, self.vocabulary]
         return tuple(value for part in parts for value in part.scores())
+
+    def to_document(self) -> dict[str, Any]:
+        """The same as plain JSON values: what evidence keeps."""
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False))
+        return document
 
 
 def describe(
@@ -70,7 +78,9 @@ def describe(
     SourceError
         The bytes could not be read.
     """
-    norms, heatmaps, attention = [], [], []
+    norms: list[NormCosines] = []
+    heatmaps: list[NormHeatmap] = []
+    attention: list[AttentionProfile] = []
     for tower in _towers(reference, candidate):
         if _has(reference, tower, "norm") or _has(candidate, tower, "norm"):
             gains = fetch_gains(reference, candidate, tower)

@@ -85,11 +85,12 @@ class NormCosines:
 
     def scores(self) -> tuple[ScoreValue, ...]:
         """The numbers that stand beside reference values."""
-        why_not = self.reason or (reason("constant_gains") if self.mean_centred is None else None)
+        zero = reason("zero_gains") if self.mean_raw is None else None
+        constant = reason("constant_gains") if self.mean_centred is None else None
         return (
-            ScoreValue(Score.NORM_RAW, self.tower, self.mean_raw, self.reason),
-            ScoreValue(Score.NORM_SHUFFLED, self.tower, self.mean_shuffled, self.reason),
-            ScoreValue(Score.NORM_CENTRED, self.tower, self.mean_centred, why_not),
+            ScoreValue(Score.NORM_RAW, self.tower, self.mean_raw, self.reason or zero),
+            ScoreValue(Score.NORM_SHUFFLED, self.tower, self.mean_shuffled, self.reason or zero),
+            ScoreValue(Score.NORM_CENTRED, self.tower, self.mean_centred, self.reason or zero or constant),
         )
 
 
@@ -192,9 +193,11 @@ def all_cosines(
 
 
 def _lengths(rows: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("nc,nc->n", rows, rows))
+    lengths: np.ndarray = np.sqrt(np.einsum("nc,nc->n", rows, rows))
+    return lengths
 
 
 def _divide(dots: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     cosines = np.divide(dots, lengths, out=np.full_like(dots, np.nan), where=lengths > 0)
-    return np.clip(cosines, -1.0, 1.0)
+    clipped: np.ndarray = np.clip(cosines, -1.0, 1.0)
+    return clipped

@@ -1,4 +1,4 @@
-"""What a descriptive score is: a plain number with the place it was taken from, or the reason why there is none."""
+"""What a descriptive score is: a plain number and where it was taken, or the reason why there is none."""
 
 from __future__ import annotations
 

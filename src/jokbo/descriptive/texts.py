@@ -37,8 +37,8 @@ def read_texts(toml: str) -> dict[str, dict[str, str]]:
             whole = isinstance(entry, dict) and set(entry) == set(LANGUAGES)
             if not whole or not all(isinstance(text, str) and text for text in entry.values()):
                 raise FormatError(
-                    f"texts.toml: {group}.{name} holds {entry!r}; expected one text for each of {', '.join(LANGUAGES)}. "
-                    "Correct the file."
+                    f"texts.toml: {group}.{name} holds {entry!r}; expected one text for each of "
+                    f"{', '.join(LANGUAGES)}. Correct the file."
                 )
             found[f"{group}.{name}"] = entry
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jokbo.errors import EvidenceError, UsageError
 from jokbo.evidence.evidence import Evidence, build_evidence
@@ -165,11 +165,12 @@ def _check_declared(found: Examination, declared: Sequence[str]) -> None:
 
 
 def _is_older(reference: Model, candidate: Model) -> bool | None:
-    """Whether third parties date the reference before the candidate; a digest taken today proves no order."""
-    dates = [model.source.identity.public_since for model in (reference, candidate)]
-    if dates[0] is None or dates[1] is None:
-        return None
-    return dates[0] < dates[1]
+    """Whether third parties show the reference public before the candidate's place existed.
+
+    A digest taken today proves no order, so without both dates the answer is None.
+    """
+    by, from_ = reference.source.identity.public_since, candidate.source.identity.public_from
+    return None if by is None or from_ is None else by < from_
 
 
 def _identical(reference: Model, candidate: Model) -> bool:
@@ -203,8 +204,8 @@ def _bounds(
     return measured
 
 
-def _describe(found: Examination, seed: int, tell: Callable[[str, str], None]) -> dict[str, object]:
-    from jokbo.descriptive import describe
+def _describe(found: Examination, seed: int, tell: Callable[[str, str], None]) -> dict[str, Any]:
+    from jokbo.descriptive.describe import describe
 
     tell("descriptive", "")
     # Scores that do not decide read through ledgers of their own: they must not change what the tests read.
@@ -212,5 +213,3 @@ def _describe(found: Examination, seed: int, tell: Callable[[str, str], None]) -
     ledgers = [Ledger(model, budget_bytes=ledger.budget_bytes) for model, ledger in ((a, found.bench.reference), (b, found.bench.candidate))]
     rng = Lot(seed, a.digest, b.digest).draw("descriptive")
     return describe(ledgers[0], ledgers[1], rng=rng).to_document()
-
-

@@ -142,7 +142,7 @@ def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
     """The parts that a repetition must reproduce: not where the models lay, nor which software ran."""
     kept = {key: value for key, value in document.items() if key not in ("software", "jokbo", "schema")}
     for side in ("reference", "candidate"):
-        kept[side] = {k: v for k, v in kept[side].items() if k not in ("name", "kind", "public_since", "commit")}
+        kept[side] = {k: v for k, v in kept[side].items() if k not in ("name", "kind", "public_since", "public_from", "commit")}
     return kept
 
 

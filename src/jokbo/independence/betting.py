@@ -79,11 +79,12 @@ def count_anchored_ranks(
     reference = reference_gram[:, order[:, None], order[None, :]]
     candidate = candidate_gram[:, order[:, None], order[None, :]]
     past = np.tril(np.ones((m, m)), -1)
+    if labels is not None:
+        # A copy of the index in another block, as a tiled axis has, must not name it.
+        past *= labels[order][:, None] == labels[order][None, :]
     means = (candidate * past).sum(axis=2, keepdims=True) / np.maximum(past.sum(axis=1), 1)[None, :, None]
     scores = ((candidate - means) * past) @ reference.transpose(0, 2, 1)
     eligible = past.T + np.eye(m) > 0
-    if labels is not None:
-        eligible &= labels[order][:, None] == labels[order][None, :]
     return (*_compare(scores, eligible), eligible.sum(axis=1))
 
 
@@ -99,7 +100,11 @@ def _compare(
 
 
 def rank_bets(
-    better: Int[np.ndarray, "*layers m"], tied: Int[np.ndarray, "*layers m"], candidates: Int[np.ndarray, " m"]
+    better: Int[np.ndarray, "*layers m"],
+    tied: Int[np.ndarray, "*layers m"],
+    candidates: Int[np.ndarray, " m"],
+    *,
+    blocks: Int[np.ndarray, " m"] | None = None,
 ) -> Float[np.ndarray, "*layers"]:
     r"""Wealth of a bettor on ranks: the conformal test martingale of test E1.
 
@@ -111,6 +116,14 @@ def rank_bets(
     If labels are uniformly random, `b_k` has mean one whatever happened before, because the
     terms of all ranks telescope to `n`. The e-value is the mean of the final wealth over
     the grid :data:`BET_POWERS`.
+
+    Parameters
+    ----------
+    better, tied, candidates : arrays
+        From :func:`count_ranks` or :func:`count_anchored_ranks`.
+    blocks : array (m,), optional
+        Block of each visit. Blocks of a tiled axis repeat one another, so their wealth is
+        averaged, never multiplied.
 
     Returns
     -------
@@ -129,7 +142,12 @@ def rank_bets(
     wealth = []
     for k in BET_POWERS:
         gain = ((better + tied) / n) ** k - (better / n) ** k
-        wealth.append(np.log(n / tied * gain).sum(axis=-1))
+        bets = np.log(n / tied * gain)
+        if blocks is None:
+            wealth.append(bets.sum(axis=-1))
+        else:
+            each = [bets[..., blocks == block].sum(axis=-1) for block in np.unique(blocks)]
+            wealth.append(np.logaddexp.reduce(np.stack(each), axis=0) - math.log(len(each)))
     return np.logaddexp.reduce(np.stack(wealth), axis=0) - math.log(len(BET_POWERS))
 
 

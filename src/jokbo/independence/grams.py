@@ -128,7 +128,8 @@ def normalise(rows: np.ndarray) -> np.ndarray:
     """Rows as float64 of length one; zero rows stay zero."""
     wide = np.asarray(rows, dtype=np.float64)
     norms = np.sqrt(np.einsum("...d,...d->...", wide, wide))[..., None]
-    return np.divide(wide, norms, out=wide if wide is not rows else None, where=norms > 0)
+    # Rows that came as float64 are the caller's own and stay as they are.
+    return np.divide(wide, norms, out=np.zeros_like(wide) if wide is rows else wide, where=norms > 0)
 
 
 def ranks(values: Float[np.ndarray, "rows n"]) -> Float[np.ndarray, "rows n"]:

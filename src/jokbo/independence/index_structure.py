@@ -36,6 +36,9 @@ EARLY_PVALUE = 0.05
 SHORT_AXIS = 256
 """Up to this length every lag is tried."""
 
+SIGN_ROWS = 128
+"""Rows on which the signs of residual channels are checked."""
+
 
 @dataclass(frozen=True, slots=True)
 class AxisCheck:
@@ -98,21 +101,13 @@ def index_structure(
         Name of the largest statistic.
     """
     m = grams.shape[1]
-    matrices = {f"feature {k}": np.einsum("bi,bj->ij", f, f) for k, f in enumerate(features)}
-    matrices["gram"] = (grams**2).sum(axis=0)
+    squares = (grams**2).sum(axis=0)
 
     def statistics(draws: Int[np.ndarray, "draws m"]) -> dict[str, Float[np.ndarray, " draws"]]:
         found: dict[str, np.ndarray] = {}
-        for what, matrix in matrices.items():
-            gram = what == "gram"
-            if not gram:
-                found[f"{what}, trend"] = _trend(matrix, draws)
-            for lag in every_lag(m) if gram else _lags(m):
-                products = matrix[draws[:, :-lag], draws[:, lag:]].sum(axis=1)
-                found[f"{what}, lag {lag}"] = products if gram else np.abs(products)
-            for size, sums in _block_sums(matrix, draws).items():
-                found[f"{what}, blocks of {size}"] = sums
-        return found
+        for k, feature in enumerate(features):
+            found |= {f"feature {k}, {name}": values for name, values in _feature_sums(feature, draws).items()}
+        return found | {f"gram, {name}": values for name, values in _gram_sums(squares, draws).items()}
 
     return _rank_identity(statistics, lambda count: rng.permuted(np.tile(np.arange(m), (count, 1)), axis=1), n_resamples)
 
@@ -179,44 +174,57 @@ def _rank_identity(
     return pvalue, name
 
 
-def _trend(matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"]) -> Float[np.ndarray, " draws"]:
-    """``(sum_i F_i (i - n/2))^2`` of each permuted feature, summed over layers."""
-    positions = np.argsort(draws, axis=1) - (draws.shape[1] - 1) / 2
-    return np.einsum("di,di->d", positions @ matrix, positions)
-
-
-def _lags(m: int) -> list[int]:
-    return sorted({lag for lag in (1, 2, 4, *(m // k for k in (32, 16, 8, 4, 2))) if 1 <= lag < m})
-
-
-def _block_sums(
-    matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"]
-) -> dict[int, Float[np.ndarray, " draws"]]:
-    """Off-diagonal sums within blocks of neighbours, for a ladder of block sizes.
-
-    Sums between the finest blocks are one matrix product for many draws; coarser blocks add them up.
-    """
-    n_draws, m = draws.shape
-    finest = max(m // 16, 2)
-    blocks = -(-m // finest)
-    label = np.arange(m) // finest
-    sums = np.zeros((n_draws, blocks, blocks))
-    chunk = max(1, (1 << 22) // (m * blocks))
-    for start in range(0, n_draws, chunk):
-        some = draws[start : start + chunk]
-        members = np.zeros((m, len(some), blocks))
-        members[some, np.arange(len(some))[:, None], label[None, :]] = 1
-        towards = (matrix @ members.reshape(m, -1)).reshape(m, len(some), blocks)
-        ordered = towards[some, np.arange(len(some))[:, None]]
-        sums[start : start + chunk] = np.add.reduceat(ordered, np.arange(0, m, finest), axis=1)
-    diagonal = np.trace(matrix)
-    found = {}
-    for factor in (1, 2, 4, 8):
-        group = np.arange(blocks) // factor
-        if group[-1] > 0:
-            same = group[:, None] == group[None, :]
-            found[finest * factor] = sums[:, same].sum(axis=1) - diagonal
+def _feature_sums(
+    feature: Float[np.ndarray, "blocks m"], draws: Int[np.ndarray, "draws m"]
+) -> dict[str, Float[np.ndarray, " draws"]]:
+    """Trend, block sums and autocorrelations of a permuted feature, summed over layers."""
+    m = feature.shape[1]
+    placed = feature[:, draws]
+    found = {"trend": ((placed @ (np.arange(m) - (m - 1) / 2)) ** 2).sum(axis=0)}
+    for lag in sorted({lag for lag in (1, 2, 4, *(m // k for k in (32, 16, 8, 4, 2))) if 1 <= lag < m}):
+        found[f"lag {lag}"] = np.abs(np.einsum("bdi,bdi->d", placed[:, :, :-lag], placed[:, :, lag:]))
+    sums = placed
+    for size, starts in _ladder(m):
+        sums = np.add.reduceat(sums, starts, axis=2)
+        found[f"blocks of {size}"] = np.einsum("bdi,bdi->d", sums, sums)
     return found
+
+
+def _gram_sums(
+    matrix: Float[np.ndarray, "m m"], draws: Int[np.ndarray, "draws m"]
+) -> dict[str, Float[np.ndarray, " draws"]]:
+    """Sums of a permuted symmetric matrix at every lag and within blocks of neighbours."""
+    m = len(matrix)
+    lags = every_lag(m)
+    chunk = max(1, (1 << 20) // matrix.size)
+    parts: list[dict[str, np.ndarray]] = []
+    for start in range(0, len(draws), chunk):
+        some = draws[start : start + chunk]
+        placed = matrix[some[:, :, None], some[:, None, :]]
+        sums, found = placed, {}
+        for size, starts in _ladder(m):
+            sums = np.add.reduceat(np.add.reduceat(sums, starts, axis=2), starts, axis=1)
+            found[f"blocks of {size}"] = np.trace(sums, axis1=1, axis2=2)
+        # Stepping m + 1 cells walks along a diagonal; past its end it meets zeros.
+        upper = np.zeros((len(some), m * (m + 1)))
+        upper[:, : m * m] = np.triu(placed, 1).reshape(len(some), -1)
+        steps = (upper.strides[0], (m + 1) * upper.itemsize, upper.itemsize)
+        walks = np.lib.stride_tricks.as_strided(upper, (len(some), m, m), steps, writeable=False)
+        totals = walks.sum(axis=1)
+        parts.append(found | {f"lag {lag}": totals[:, lag] for lag in lags})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _ladder(m: int) -> list[tuple[int, Int[np.ndarray, " blocks"]]]:
+    """Sizes of blocks, each twice the last, and where each starts among the blocks of the last size."""
+    finest = max(m // 16, 2)
+    steps = [(finest, np.arange(0, m, finest))]
+    count = len(steps[0][1])
+    for factor in (2, 4, 8):
+        if count > 2:
+            steps.append((finest * factor, np.arange(0, count, 2)))
+            count = len(steps[-1][1])
+    return steps
 
 
 def every_lag(m: int) -> list[int]:
@@ -266,6 +274,16 @@ def sign_structure(rows: Float[np.ndarray, "blocks m d"], *, lags: Sequence[int]
             tried += 1
             smallest = min(smallest, float(2 * np.exp(-(cosines.sum() ** 2) / (2 * total))))
     return min(1.0, smallest * max(tried, 1))
+
+
+def sign_checks(
+    reference: Float[np.ndarray, "rows channels"], candidate: Float[np.ndarray, "rows channels"], *, axis: str
+) -> list[AxisCheck]:
+    """E0(c) on the residual channels of both models, from rows that read or write them."""
+    return [
+        AxisCheck(who, axis, sign_structure(rows[:SIGN_ROWS].T[None]), "repeats along the axis")
+        for who, rows in (("reference", reference), ("candidate", candidate))
+    ]
 
 
 def _sign_lags(m: int) -> list[int]:

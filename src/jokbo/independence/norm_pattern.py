@@ -95,7 +95,8 @@ def norm_pattern(
     """
     a = normalise(_centred_ranks(reference).T)[channels]
     b = normalise(_centred_ranks(candidate).T)[channels]
-    log_evalue = float(rank_bets(*count_ranks((b @ a.T)[None], order, labels=labels))[0])
+    blocks = None if labels is None else labels[order]
+    log_evalue = float(rank_bets(*count_ranks((b @ a.T)[None], order, labels=labels), blocks=blocks)[0])
     row = ClusterRow(Cluster(0), log_evalue, centred_correlation(reference, candidate), len(channels))
     return IndependenceResult(
         test=NormPattern.name,

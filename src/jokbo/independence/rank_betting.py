@@ -23,7 +23,7 @@ from jokbo.independence.grams import AxisGrams, per_cluster
 from jokbo.views.component import Component
 
 LOCAL_BLOCK = 16
-"""Neighbouring indices compared with one another by the local form."""
+"""Neighbouring indices compared with one another, and with nothing else, by the local form."""
 
 
 class RankBetting(IndependenceTest):
@@ -68,14 +68,16 @@ def rank_betting(
     for block in (None, LOCAL_BLOCK):
         # Neighbours are neighbours on the axis of the model, not in the list of rows kept.
         labels = None if block is None else _neighbourhoods(grams.index, block)
+        blocks = None if labels is None else labels[order]
         if scores is not None:
             counts = count_ranks(scores, order, labels=labels)
-            results.append((Alignment.SAME_BASIS, block, "direct", rank_bets(*counts), _direct_effect(grams)))
+            log_evalues = rank_bets(*counts, blocks=blocks)
+            results.append((Alignment.SAME_BASIS, block, "direct", log_evalues, _direct_effect(grams)))
         counts = count_anchored_ranks(reference, candidate, order, labels=labels)
         turned = family is Family.UNITS  # anchors on the channel axis undo a relabelling of rows, not a rotation
         effects = _gram_effect(reference, candidate) if turned or scores is None else _direct_effect(grams)
         alignment = Alignment.ROTATED if turned else Alignment.SAME_BASIS
-        results.append((alignment, block, "anchored", rank_bets(*counts), effects))
+        results.append((alignment, block, "anchored", rank_bets(*counts, blocks=blocks), effects))
     return [
         IndependenceResult(
             test=RankBetting.name,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from jokbo.independence.betting import count_anchored_ranks, count_ranks, rank_bets
+from jokbo.independence.betting import coin_bets, count_anchored_ranks, count_ranks, rank_bets
 from jokbo.independence.grams import normalise
 from jokbo.views.samples import UnitRows
 
@@ -56,6 +56,27 @@ def tie_blocks(units: UnitRows, *, order: Int[np.ndarray, " m"]) -> dict[int, in
         a, b = _root(parent, int(i)), _root(parent, int(j))
         parent[max(a, b)] = min(a, b)
     return {block: _root(parent, block) for block in range(blocks)}
+
+
+def tie_rows(rows: Float[np.ndarray, "layers n d"]) -> dict[int, int]:
+    """Map each layer to the first of its cluster by the signs of rows with the same number.
+
+    Layers whose signs agree are no independent witnesses of signs, whatever else they share.
+
+    Parameters
+    ----------
+    rows : array (layers, n, d)
+        One model's rows whose signs are invoked.
+    """
+    unit = normalise(rows).transpose(1, 0, 2)
+    coins = (unit @ unit.transpose(0, 2, 1)).transpose(1, 2, 0)
+    above = np.triu_indices(len(rows), 1)
+    parent = list(range(len(rows)))
+    tied = coin_bets(coins[above]) >= math.log(MIN_EVALUE)
+    for i, j in zip(above[0][tied], above[1][tied], strict=True):
+        a, b = _root(parent, int(i)), _root(parent, int(j))
+        parent[max(a, b)] = min(a, b)
+    return {layer: _root(parent, layer) for layer in range(len(rows))}
 
 
 def _root(parent: list[int], block: int) -> int:

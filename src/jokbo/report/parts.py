@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jokbo.report.figures.charts import Chart
+from jokbo.report.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +101,6 @@ class ComponentRow:
     reading: str
     bound: str
     remarks: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table: its caption, its column heads, its rows; the first cell of a row is its head."""
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

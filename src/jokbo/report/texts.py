@@ -62,6 +62,10 @@ def detect_language(option: str | None, environ: Mapping[str, str]) -> str:
     return "ko" if locale.partition(".")[0].partition("_")[0].lower() == "ko" else "en"
 
 
+class MissingTextError(Exception):
+    """The package itself asks for a text that a catalogue lacks."""
+
+
 @cache
 def catalogue(lang: str) -> Mapping[str, str]:
     """Every text of a language by dotted key.
@@ -123,10 +127,16 @@ class Texts:
 
         Raises
         ------
-        LookupError
-            The catalogue lacks the key, or the text a value: a fault of this package.
+        MissingTextError
+            The catalogue lacks the key: a fault of this package.
         """
+        if not self.has(key):
+            raise MissingTextError(f"locales/{self.lang}.toml has no text {key!r}.")
         return _Strict().vformat(catalogue(self.lang)[key], (), values)
+
+    def has(self, key: str) -> bool:
+        """Whether the catalogue has a key."""
+        return key in catalogue(self.lang)
 
     def code(self, group: str, code: str, **values: object) -> str:
         """The text of a code that stands in a document.
@@ -137,7 +147,7 @@ class Texts:
             The document holds a code, or lacks a value, that this version does not know.
         """
         key = f"{group}.{code}"
-        if key not in catalogue(self.lang):
+        if not self.has(key):
             raise EvidenceError(
                 f"The evidence holds the {group} {clean(code)!r}, which this version of Jokbo does not explain. "
                 "Show it with the version that wrote it."

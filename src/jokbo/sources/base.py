@@ -70,13 +70,16 @@ class SourceIdentity:
     commit : str or None
         The resolved commit of a hub repository.
     public_since : str or None
-        ISO 8601 date of that commit where a third party recorded it.
+        ISO 8601 date by which a third party held these very bytes in public: an upper bound.
+    public_from : str or None
+        ISO 8601 date before which a third party says the place did not exist: a lower bound.
     """
 
     kind: str
     name: str
     commit: str | None = None
     public_since: str | None = None
+    public_from: str | None = None
 
 
 @dataclass(slots=True)

@@ -152,6 +152,7 @@ class HubSource(RemoteSource):
                 name=self._repository,
                 commit=info.sha,
                 public_since=date.isoformat() if public else None,
+                public_from=info.created_at.isoformat() if public and info.created_at else None,
             ),
             files,
         )

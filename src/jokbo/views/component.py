@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple
 
 from jokbo.architectures.base import Anatomy, Expert, Kind, Part, Role, Tower
@@ -52,7 +51,7 @@ class Reason:
     """A sentence in waiting: a code that every language's catalogue explains, and its numbers."""
 
     code: str
-    values: Mapping[str, int | float | str] = field(default_factory=lambda: MappingProxyType({}))
+    values: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 _ATTENTION = {

@@ -183,5 +183,6 @@ def test_every_reason_that_occurs_has_its_sentences(compare: Compare) -> None:
     ]
     for pair in pairs:
         for value in compare(*pair).scores():
+            assert (value.value is None) == (value.reason is not None)
             for language in ("en", "ko") if value.reason else ():
                 assert "{" not in explain(value.reason, language)

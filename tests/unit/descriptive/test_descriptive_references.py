@@ -12,6 +12,7 @@ from jokbo.descriptive.references import published, read_published, read_zoo, zo
 from jokbo.descriptive.scores import Score
 from jokbo.descriptive.vocabulary import FIRST_MERGES
 from jokbo.errors import FormatError, UsageError
+from jokbo.views.model import open_model
 
 FOLDER = Path(inspect.getfile(references)).parent
 ENTRY = """
@@ -103,8 +104,8 @@ def test_a_wrong_entry_is_refused(old: str, new: str, match: str) -> None:
 
 
 ZOO = (
-    '{"models": {"a": "00"}, "seed": 0, "ranges": [{"score": "norm_raw", "tower": "text", "truth": "independent", '
-    '"n": 2, "low": 0.1, "mean": 0.2, "high": 0.3}]}'
+    '{"models": {"a": "00"}, "seed": 0, "ranges": [{"score": "norm_raw", "tower": "text", '
+    '"truth": "independent", "n": 2, "low": 0.1, "mean": 0.2, "high": 0.3}]}'
 )
 
 
@@ -154,3 +155,26 @@ def test_a_text_without_a_language_is_refused() -> None:
         texts.read_texts('[a.title]\nen = "only"\n')
     with pytest.raises(FormatError, match=r"a\.title"):
         texts.read_texts('[a.title]\nen = "x"\nko = ""\n')
+
+
+@pytest.mark.parametrize("end", [".md", ".ko.md"])
+def test_the_explanation_shows_the_stored_zoo_numbers(end: str) -> None:
+    page = Path(__file__).resolve().parents[3] / f"docs/explanation/scores-that-do-not-decide{end}"
+    text = page.read_text(encoding="utf-8")
+    shown = [found for found in zoo_population().ranges if found.truth != "common-lineage"]
+    assert shown
+    for found in shown:
+        cell = f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f}; n = {found.n})"
+        row = next(
+            line
+            for line in text.splitlines()
+            if f"| `{found.score}` | {found.tower or 'whole model'} |" in line
+        )
+        assert cell in row
+
+
+def test_the_zoo_population_was_computed_from_the_models_that_are_stored() -> None:
+    zoo = Path(__file__).resolve().parents[3] / "zoo/models"
+    assert {
+        name: open_model(zoo / name).digest for name in zoo_population().models
+    } == zoo_population().models

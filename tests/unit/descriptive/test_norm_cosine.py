@@ -69,6 +69,7 @@ def test_constant_gains_have_a_raw_cosine_and_no_correlation(level: float) -> No
 def test_zero_gains_have_no_cosine_at_all() -> None:
     found = run({place: np.zeros(CHANNELS) for place in draw(0)}, draw(1))
     assert {(row.raw, row.shuffled, row.centred) for row in found.rows} == {(None, None, None)}
+    assert {value.reason.code for value in found.scores()} == {"reason.zero_gains"}
 
 
 def test_norms_pair_by_number_where_depths_differ() -> None:

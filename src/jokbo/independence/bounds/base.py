@@ -14,7 +14,6 @@ from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import logsumexp
 
 from jokbo.independence.base import Alignment, Cluster
 from jokbo.independence.betting import MIXTURE_SHARES
@@ -170,7 +169,7 @@ def search(
 
 
 def _batches(n_plants: int) -> list[int]:
-    sizes = []
+    sizes: list[int] = []
     for size in BATCHES:
         sizes.append(min(size, n_plants - sum(sizes)))
     while sum(sizes) < n_plants:
@@ -240,7 +239,7 @@ def combine_plants(log_evalues: Float[np.ndarray, "plants clusters"]) -> Float[n
     for w in (1 / log_evalues.shape[1], *MIXTURE_SHARES):
         stay = math.log1p(-w) if w < 1 else -math.inf
         products.append(np.logaddexp(stay, math.log(w) + log_evalues).sum(axis=1))
-    return logsumexp(np.stack(products), axis=0) - math.log(len(products))
+    return np.asarray(np.logaddexp.reduce(np.stack(products), axis=0)) - math.log(len(products))
 
 
 def alignments() -> tuple[str, ...]:

@@ -25,7 +25,8 @@ class ValuePlants:
     """
 
     def __init__(self, exam: AttentionExam, goal: Goal) -> None:
-        assert exam.value_cosines is not None and exam.pairs is not None
+        assert exam.value_cosines is not None
+        assert exam.pairs is not None
         self.chosen, self.clusters = clusters_of(exam.pairs.pairs, exam.pairs.clusters)
         self.cosines = exam.value_cosines[self.chosen]
         self.goal = goal

@@ -19,14 +19,33 @@ from jokbo.architectures.base import Role
 from jokbo.independence.alignment import procrustes
 from jokbo.independence.base import Cluster
 from jokbo.independence.betting import coin_bets
-from jokbo.independence.bounds.base import COPY_COSINE, Axis, Clusters, Goal, Kind, clusters_of, combine_plants, strengths
-from jokbo.independence.bounds.units import planted_cosine
+from jokbo.independence.bounds.base import (
+    COPY_COSINE,
+    Axis,
+    Clusters,
+    Goal,
+    Kind,
+    clusters_of,
+    combine_plants,
+    strengths,
+)
 from jokbo.independence.combine import STAGES
 from jokbo.independence.exams.base import Rotation
 from jokbo.independence.grams import normalise
 
-Turn = Callable[[Kind, float], Rotation | None]
-"""The rotation that the exam would solve for at this plant; None where it applies none."""
+SAMPLE_CELLS = 1 << 18
+"""Gate cosines formed a plant and pair of blocks; MLPs up to 512 units are planted whole."""
+
+MIN_SAMPLE = 64
+"""Units planted in larger MLPs."""
+
+Turn = Callable[[float], Rotation | None]
+"""The rotation that the exam would solve for at this planted cosine; None where it applies none."""
+
+
+def turning(kind: Kind, value: float) -> float:
+    """Cosine with which the embedding is planted: copied units come with a copied embedding."""
+    return value if kind is Kind.COSINE else COPY_COSINE
 
 
 class Turns:
@@ -42,156 +61,210 @@ class Turns:
         self.reference = reference.astype(np.float64)
         self.sizes = np.linalg.norm(candidate.astype(np.float64), axis=1, keepdims=True)
         self.rows = normalise(reference), normalise(candidate)
-        self.solve = lru_cache(maxsize=len(Kind) * 4)(self._solve)
+        self.solve = lru_cache(maxsize=16)(self._solve)
 
-    def __call__(self, kind: Kind, value: float) -> Rotation:
-        """Solve for a plant; copied units come with a copied embedding."""
-        return self.solve(value if kind is Kind.COSINE else COPY_COSINE)
+    def __call__(self, cosine: float) -> Rotation:
+        """Solve for a plant."""
+        return self.solve(cosine)
 
     def _solve(self, cosine: float) -> Rotation:
         a, b = self.rows
         return procrustes(self.reference, self.sizes * normalise(cosine * a + math.sqrt(1 - cosine**2) * b))
 
 
-def no_turn(kind: Kind, value: float) -> None:
+def no_turn(cosine: float) -> None:
     """Units are permuted, the residual stream is not rotated."""
-    return None
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Cosines of sampled pairs of units, by one matrix, under one rotation.
+
+    Attributes
+    ----------
+    cross : array (k, m)
+        Sampled candidate rows with all turned reference rows; sampled columns come first.
+    base : array (k, m)
+        Sampled reference rows with the same.
+    plain : array (k, k)
+        Sampled candidate rows with sampled reference rows as they are: for the length of a plant.
+    """
+
+    cross: Float[np.ndarray, "k m"]
+    base: Float[np.ndarray, "k m"]
+    plain: Float[np.ndarray, "k k"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Cosines of one pair of whole matrices under one rotation.
+    """What a pair of blocks needs for plants: a sample, and all others as rivals for its matches.
 
     Attributes
     ----------
-    cross : array (n_candidate, n_reference)
-        Candidate rows with turned reference rows.
-    base : array (n_candidate, n_reference)
-        Reference rows with turned reference rows, row by row as they are planted.
-    plain : array (n_candidate, n_reference)
-        Candidate rows with reference rows as they are: what the length of a plant needs.
+    gate, up : Sample
+    rivals : array (n - k, k)
+        Candidate rows outside the sample with turned sampled reference rows.
+    rival_base : array (n - k, k)
+        Their reference partners with the same; zero for candidates without a partner.
+    rival_dots : array (n - k,)
+        Cosines of these partners.
+    partners : int
+        Leading rivals that have a partner.
+    space : pair of arrays (k, m)
+        Room for scores, used again by every plant.
     """
 
-    cross: Float[np.ndarray, "n m"]
-    base: Float[np.ndarray, "n m"]
-    plain: Float[np.ndarray, "n m"]
+    gate: Sample
+    up: Sample
+    rivals: Float[np.ndarray, "rest k"]
+    rival_base: Float[np.ndarray, "rest k"]
+    rival_dots: Float[np.ndarray, " rest"]
+    partners: int
+    space: tuple[np.ndarray, np.ndarray]
+
+    def strongest_rivals(self, kind: Kind, value: float) -> Float[np.ndarray, " k"]:
+        """Best score for each sampled reference row outside the sample; copied or not, whichever is better."""
+        c = np.zeros((len(self.rivals), 1), dtype=np.float32)
+        c[: self.partners] = value if kind is Kind.COSINE else COPY_COSINE
+        s = np.sqrt(1 - c**2)
+        size = _length(c, self.rival_dots[:, None])
+        scores = (c * self.rival_base + s * self.rivals) / size
+        if kind is not Kind.COSINE:
+            scores = np.maximum(scores, self.rivals)
+        return np.asarray(scores.max(axis=0, initial=-np.inf))
 
 
-def pair_rows(
-    reference: Float[np.ndarray, "m d"], candidate: Float[np.ndarray, "n d"], turn: Rotation | None
+def _length(c: np.ndarray, dots: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(np.maximum(1 + 2 * c * np.sqrt(1 - c**2) * dots, 1e-12)))
+
+
+def pair_blocks(
+    reference: dict[Role, np.ndarray],
+    candidate: dict[Role, np.ndarray],
+    turn: Rotation | None,
+    rng: np.random.Generator,
 ) -> Pairing:
-    """Form the cosines of unit rows; candidate rows beyond the reference's count are never planted."""
-    plain = candidate @ reference.T
-    turned = reference if turn is None else reference @ turn
-    base = np.zeros_like(plain)
-    base[: len(reference)] = (reference @ turned.T)[: len(plain)]
-    return Pairing(plain if turn is None else candidate @ turned.T, base, plain)
+    """Choose a sample of units and form its cosines: all units where that is cheap."""
+    n, m = len(candidate[Role.FFN_GATE]), len(reference[Role.FFN_GATE])
+    partners = min(n, m)
+    k = min(partners, max(MIN_SAMPLE, SAMPLE_CELLS // m))
+    mine, theirs = rng.permutation(n), rng.permutation(m)
+    samples = {}
+    for role in (Role.FFN_GATE, Role.FFN_UP):
+        a, b = reference[role][theirs], candidate[role][mine[:k]]
+        turned = a if turn is None else a @ turn.astype(a.dtype)
+        samples[role] = Sample(b @ turned.T, a[:k] @ turned.T, b @ a[:k].T)
+        if role is Role.FFN_GATE:
+            rest = candidate[role][mine[k:]]
+            rivals, base, dots = rest @ turned[:k].T, np.zeros((n - k, k), a.dtype), np.zeros(n - k, a.dtype)
+            base[: partners - k] = a[k:partners] @ turned[:k].T
+            dots[: partners - k] = np.einsum("ud,ud->u", rest[: partners - k], a[k:partners])
+    gate = samples[Role.FFN_GATE]
+    space = np.empty_like(gate.cross), np.empty_like(gate.cross)
+    return Pairing(gate, samples[Role.FFN_UP], rivals, base, dots, partners - k, space)
+
+
+Read = Callable[[int], tuple[dict[Role, np.ndarray], dict[Role, np.ndarray]]]
+"""Unit rows of gate and up of the numbered pair of blocks, reference and candidate."""
 
 
 class GatePlants:
     """Plants into whole gate and up matrices: found by signs alone, matched by gate rows.
 
+    Large MLPs are sampled: a sampled unit competes with all units for its match, but only sampled
+    units bet, so that less is found than the exam would find.
+
     Parameters
     ----------
-    reference, candidate : sequence of mappings of Role to array (n, d)
-        Unit rows, one mapping a block.
+    read : callable
     clusters : sequence of Cluster
-        One a block.
+        One a pair of blocks.
     turn : callable
     goal : Goal
+    draw : callable
+        Generator of the numbered pair's sample.
     """
 
     def __init__(
         self,
-        reference: Sequence[dict[Role, np.ndarray]],
-        candidate: Sequence[dict[Role, np.ndarray]],
+        read: Read,
         clusters: Sequence[Cluster],
         *,
         turn: Turn,
         goal: Goal,
+        draw: Callable[[int], np.random.Generator],
     ) -> None:
-        self.rows = tuple(reference), tuple(candidate)
-        self.turn = turn
-        self.goal = goal
+        self.read, self.turn, self.goal, self.draw = read, turn, goal, draw
         pairs = np.repeat(np.arange(len(clusters))[:, None], 2, axis=1)
         _, self.clusters = clusters_of(pairs, clusters)
         self.pairings = lru_cache(maxsize=len(clusters))(self._pair)
+        self.rivals = lru_cache(maxsize=len(clusters))(self._rivals)
 
-    def _pair(self, block: int, kind: Kind, value: float) -> dict[Role, Pairing]:
-        turn = self.turn(kind, value)
-        a, b = (side[block] for side in self.rows)
-        return {role: pair_rows(a[role], b[role], turn) for role in (Role.FFN_GATE, Role.FFN_UP)}
+    def _pair(self, block: int, turning: float) -> Pairing:
+        return pair_blocks(*self.read(block), self.turn(turning), self.draw(block))
+
+    def _rivals(self, block: int, kind: Kind, value: float) -> np.ndarray:
+        return self.pairings(block, self._turning(kind, value)).strongest_rivals(kind, value)
+
+    def _turning(self, kind: Kind, value: float) -> float:
+        """The planted cosine that the rotation depends on; one for all where there is no rotation."""
+        return turning(kind, value) if self.turn is not no_turn else 0.0
 
     def __call__(self, kind: Kind, value: float, plants: int, rng: np.random.Generator) -> np.ndarray:
         """Make plants; return which were found."""
         seed = int(rng.integers(2**63))
-        clusters = len(self.clusters.sizes)
         logs = np.full((plants, len(self.clusters.number)), -np.inf)
         found = np.zeros(plants, dtype=bool)
-        runs = rng.random((plants, 1))
-        for k in range(clusters):
+        for k in range(len(self.clusters.sizes)):
             left = np.flatnonzero(~found)
             if not len(left):
                 break
             for block in np.flatnonzero(self.clusters.number == k):
                 # Blocks of one cluster share their randomness, as they share that of the reference.
                 mine = np.random.default_rng([seed, k])
-                logs[left, block] = self._play(int(block), kind, value, left, runs, mine)
+                logs[left, block] = self._play(int(block), kind, value, len(left), mine)
             total = combine_plants(self.clusters.average(logs[left])) + math.log(STAGES["tensors"])
             found[left] = self.goal.reached(total)
         return found
 
     def _play(
-        self, block: int, kind: Kind, value: float, left: Int[np.ndarray, " left"], runs: np.ndarray, rng: np.random.Generator
-    ) -> Float[np.ndarray, " left"]:
-        pairing = self.pairings(block, _shared(kind), value if kind is Kind.COSINE else 0.0)
-        n, m = pairing[Role.FFN_GATE].cross.shape
-        coins = np.zeros((len(left), n))
-        for row, plant in enumerate(left):
-            labels, flips = rng.permutation(n), rng.choice(np.array([-1.0, 1.0], dtype=np.float32), size=n)
-            c = _spread(kind, value, n, m, float(runs[plant, 0]), rng)
-            coins[row] = _match(pairing, labels, flips, c)
+        self, block: int, kind: Kind, value: float, plants: int, rng: np.random.Generator
+    ) -> Float[np.ndarray, " plants"]:
+        pairing = self.pairings(block, self._turning(kind, value))
+        rivals = self.rivals(block, kind, value)
+        k = len(pairing.gate.plain)
+        coins = np.zeros((plants, k))
+        for row in range(plants):
+            labels, flips = rng.permutation(k), rng.choice(np.array([-1.0, 1.0], dtype=np.float32), size=k)
+            # All rows were read and are matched by content: a run of copies shows as scattered ones do.
+            c = np.full(k, value) if kind is Kind.COSINE else COPY_COSINE * (rng.random(k) < value)
+            coins[row] = _match(pairing, rivals, labels, flips, c.astype(np.float32))
         return coin_bets(coins)
 
 
-def _shared(kind: Kind) -> Kind:
-    return Kind.COSINE if kind is Kind.COSINE else Kind.SCATTERED
-
-
-def _spread(kind: Kind, value: float, n: int, m: int, place: float, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
-    """Cosine planted in each of `n` rows, none beyond the reference's `m`; all of them were read."""
-    size = min(n, m)
-    c = np.zeros(n, dtype=np.float32)
-    if kind is Kind.COSINE:
-        c[:size] = value
-    elif kind is Kind.SCATTERED:
-        c[:size] = COPY_COSINE * (rng.random(size) < value)
-    else:
-        run = max(1, round(value * size))
-        start = int(place * (size - run + 1))
-        c[start : start + run] = COPY_COSINE
-    return c
-
-
 def _match(
-    pairing: dict[Role, Pairing], labels: Int[np.ndarray, " n"], flips: np.ndarray, c: np.ndarray
-) -> Float[np.ndarray, " n"]:
-    """Coins of the units that a plant matches by gate; zero, which bets nothing, for those without a match."""
-    gate, up = pairing[Role.FFN_GATE], pairing[Role.FFN_UP]
-    s = np.sqrt(1 - c**2)
-    own = np.arange(min(gate.cross.shape))
-    dots = np.zeros(len(c))
-    dots[own] = gate.plain[labels[own], own]
-    size = np.sqrt(np.maximum(1 + 2 * c * s * dots, 1e-12)).astype(np.float32)
-    scores = gate.base * (c / size)[:, None]
-    scores += gate.cross[labels] * (s / size)[:, None]
-    best_a, best_b = scores.argmax(axis=1), scores.argmax(axis=0)
-    mine = np.flatnonzero(best_b[best_a] == np.arange(len(c)))
-    theirs = best_a[mine]
-    dots[own] = up.plain[labels[own], own] * flips[own]
+    pairing: Pairing, rivals: np.ndarray, labels: Int[np.ndarray, " k"], flips: np.ndarray, c: np.ndarray
+) -> Float[np.ndarray, " k"]:
+    """Coins of sampled units that a plant matches by gate; zero, which bets nothing, for those without a match."""
+    gate, up = pairing.gate, pairing.up
+    s, own = np.sqrt(1 - c**2), np.arange(len(c))
+    size = _length(c, gate.plain[labels, own])
+    scores, mixed = pairing.space
+    np.take(gate.cross, labels, axis=0, out=scores, mode="clip")
+    scores *= (s / size)[:, None]
+    np.multiply(gate.base, (c / size)[:, None], out=mixed)
+    scores += mixed
+    best = scores.argmax(axis=1)
+    # A row is matched when it is its best column's best row too. Beyond the sample that is not
+    # known, and the match, a wrong one, counts.
+    limits = np.full(scores.shape[1], -np.inf, dtype=np.float32)
+    limits[: len(c)] = np.maximum(scores[:, : len(c)].max(axis=0), rivals)
+    mine = np.flatnonzero(scores[own, best] >= limits[best])
+    theirs = best[mine]
     planted = c[mine] * up.base[mine, theirs] + s[mine] * flips[mine] * up.cross[labels[mine], theirs]
     coins = np.zeros(len(c))
-    coins[mine] = planted / np.sqrt(np.maximum(1 + 2 * c * s * dots, 1e-12))[mine]
+    coins[mine] = planted / _length(c, flips * up.plain[labels, own])[mine]
     return coins
 
 
@@ -202,8 +275,7 @@ class HeadPlants:
     ----------
     reference, candidate : arrays (pairs, heads, channels, d)
         Unit rows of each pair of layers.
-    number : Clusters
-    axis : Axis
+    clusters : Clusters
     turn : callable
     goal : Goal
     """
@@ -220,11 +292,13 @@ class HeadPlants:
         self.rows = reference, candidate
         self.clusters, self.turn, self.goal = clusters, turn, goal
         self.plain = np.einsum("phcd,pgcd->phgc", candidate, reference)
-        self.axis = Axis(reference.shape[1] * reference.shape[2], np.arange(reference.shape[1] * reference.shape[2]))
+        self.axis = Axis(
+            reference.shape[1] * reference.shape[2], np.arange(reference.shape[1] * reference.shape[2])
+        )
         self.cosines = lru_cache(maxsize=1)(self._cosines)
 
-    def _cosines(self, kind: Kind, value: float) -> tuple[np.ndarray, np.ndarray]:
-        turn = self.turn(kind, value)
+    def _cosines(self, cosine: float) -> tuple[np.ndarray, np.ndarray]:
+        turn = self.turn(cosine)
         a, b = self.rows
         turned = a if turn is None else a @ turn
         return np.einsum("phcd,pgcd->phgc", b, turned), np.einsum("phcd,pgcd->phgc", a, turned)
@@ -233,7 +307,7 @@ class HeadPlants:
         """Make plants; return which were found."""
         from scipy.optimize import linear_sum_assignment
 
-        cross, base = self.cosines(_shared(kind), value if kind is Kind.COSINE else 0.0)
+        cross, base = self.cosines(turning(kind, value))
         pairs, heads, _, channels = base.shape
         number, count = self.clusters.number, len(self.clusters.sizes)
         c = strengths(self.axis, kind, value, plants=plants, blocks=pairs, rng=rng)
@@ -251,8 +325,5 @@ class HeadPlants:
                 planted /= size[:, None]
                 mine, theirs = linear_sum_assignment(-np.abs(planted).mean(axis=2))
                 coins[plant, pair] = planted[mine, theirs].reshape(-1)
-        log_evalues = coin_bets(coins) + 0.0
-        return self.goal.reached(math.log(STAGES["tensors"]) + combine_plants(self.clusters.average(log_evalues)))
-
-
-__all__ = ["GatePlants", "HeadPlants", "Turns", "no_turn", "pair_rows", "planted_cosine"]
+        evidence = combine_plants(self.clusters.average(coin_bets(coins)))
+        return self.goal.reached(math.log(STAGES["tensors"]) + evidence)

@@ -97,4 +97,6 @@ class OrderPlants:
         cross = self.cross[labels]
         size = np.sqrt(np.maximum(1 + 2 * c * s * np.diagonal(cross, axis1=1, axis2=2), 1e-12))
         scores = (c / size)[..., None] * self.gram + (s / size)[..., None] * cross
-        return self.goal.reached(self.weight + rank_bets(*count_ranks(scores, order, labels=self.labels)))
+        blocks = None if self.labels is None else self.labels[order]
+        log_evalues = rank_bets(*count_ranks(scores, order, labels=self.labels), blocks=blocks)
+        return self.goal.reached(self.weight + log_evalues)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jokbo.architectures.base import Role
-from jokbo.independence.base import Alignment, Family
+from jokbo.independence.base import Family
 from jokbo.independence.betting import (
     calibrate_log_pvalue,
     coin_bets,
@@ -22,7 +22,7 @@ from jokbo.independence.betting import (
     log_fixed_points_pvalue,
     rank_bets,
 )
-from jokbo.independence.bounds.base import Axis, Clusters, Goal, Kind, clusters_of, combine_plants, strengths
+from jokbo.independence.bounds.base import Axis, Goal, Kind, clusters_of, combine_plants, strengths
 from jokbo.independence.combine import STAGES
 from jokbo.independence.exams.units import UnitExam
 from jokbo.independence.grams import AxisGrams
@@ -32,7 +32,7 @@ CHUNK = 1 << 20
 """Cosines formed at a time: a few arrays of 8 MB."""
 
 SCORES = 3
-"""Scores that the exam averages in a cluster: direct, anchored, fixed points; two of them have local forms."""
+"""Scores that the exam averages in a cluster: direct, anchored, fixed points; the first two locally as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,19 @@ class UnitPlants:
     """
 
     def __init__(self, exam: UnitExam, goal: Goal, *, rotated: bool) -> None:
-        assert exam.grams is not None and exam.grams.cross is not None
+        assert exam.grams is not None
+        assert exam.grams.cross is not None
         self.grams: AxisGrams = exam.grams
         self.cross = exam.grams.cross
         self.goal = goal
         self.rotated = rotated
         record = exam.record
         self.local_only = Family.UNITS in record.local_only
-        self.signed = exam.signed and not rotated and Role.FFN_UP in self.cross and Role.FFN_GATE in self.cross
+        read = [r for r in record.results if r.stage != "tensors"]
+        self.ordered = any(r.family is Family.UNITS for r in read)
+        self.signed = any(r.family is Family.SIGNS for r in read) and not rotated
         self.signs_believed = self.signed and not record.signs_refused
-        self.stage = math.log(STAGES[record.results[0].stage])
+        self.stage = math.log(STAGES[read[0].stage])
         chosen, self.clusters = clusters_of(self.grams.pairs, self.grams.clusters)
         self.chosen: Int[np.ndarray, " pairs"] = chosen
         index = self.grams.index
@@ -95,7 +98,7 @@ class UnitPlants:
             signs = self.stage + combine_plants(self.clusters.average(coin_bets(self._coins(draws))))
         found = self.goal.reached(signs) if self.signs_believed else np.zeros(plants, dtype=bool)
         left = np.flatnonzero(~found)
-        if len(left):
+        if len(left) and self.ordered:
             found[left] = self._by_order(draws, left, signs[left])
         return found
 
@@ -123,8 +126,7 @@ class UnitPlants:
         while done < clusters and not found.all():
             left = np.flatnonzero(~found)
             step = max(1, CHUNK // (len(left) * len(draws.order) ** 2 * max(1, len(self.chosen) // clusters)))
-            some = Clusters(self.clusters.number, self.clusters.sizes)
-            use = np.flatnonzero((some.number >= done) & (some.number < done + step))
+            use = np.flatnonzero((self.clusters.number >= done) & (self.clusters.number < done + step))
             if len(use):
                 scores = self._score(draws, plants[left], use)
                 for out, values in zip((full, local), scores, strict=True):
@@ -147,11 +149,16 @@ class UnitPlants:
         """Log e-values of order, in full and local form, of some plants and pairs."""
         if self.rotated:
             reference, planted = self._planted_grams(draws, plants, use)
-            local = rank_bets(*count_anchored_ranks(reference, planted, draws.order, labels=self.neighbours))
+            local = rank_bets(
+                *count_anchored_ranks(reference, planted, draws.order, labels=self.neighbours),
+                blocks=self.neighbours[draws.order],
+            )
             full = rank_bets(*count_anchored_ranks(reference, planted, draws.order))
         else:
             scores = self._planted_scores(draws, plants, use)
-            local = rank_bets(*count_ranks(scores, draws.order, labels=self.neighbours))
+            local = rank_bets(
+                *count_ranks(scores, draws.order, labels=self.neighbours), blocks=self.neighbours[draws.order]
+            )
             hits = (scores.argmax(axis=2) == np.arange(scores.shape[1])).sum(axis=1)
             full = np.logaddexp(rank_bets(*count_ranks(scores, draws.order)), self.fixed[hits])
         shape = (len(plants), len(use))
@@ -180,7 +187,9 @@ class UnitPlants:
             total = total + (np.abs(planted) if role in self.grams.signed else planted)
         return np.asarray(total).reshape(-1, *np.shape(total)[2:])
 
-    def _planted_grams(self, draws: Draws, plants: np.ndarray, use: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _planted_grams(
+        self, draws: Draws, plants: np.ndarray, use: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         c = draws.strengths[plants][:, use]
         s = np.sqrt(1 - c**2)
         pairs = self.grams.pairs[self.chosen[use]]
@@ -208,9 +217,4 @@ class UnitPlants:
 def planted_cosine(c: np.ndarray, cosine: np.ndarray) -> np.ndarray:
     """Cosine of ``c a + s b`` with `a`, for unit vectors of that cosine."""
     s = np.sqrt(1 - c**2)
-    return (c + s * cosine) / np.sqrt(np.maximum(1 + 2 * c * s * cosine, 1e-12))
-
-
-def alignment_of(rotated: bool) -> Alignment:
-    """The class that these plants stand for."""
-    return Alignment.ROTATED if rotated else Alignment.SAME_BASIS
+    return np.asarray((c + s * cosine) / np.sqrt(np.maximum(1 + 2 * c * s * cosine, 1e-12)))

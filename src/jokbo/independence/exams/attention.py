@@ -18,6 +18,8 @@ from jokbo.independence.attention_signs import (
 )
 from jokbo.independence.base import Alignment, Family
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
+from jokbo.independence.index_structure import AxisCheck, sign_structure
+from jokbo.independence.self_dependence import join_ties, tie_rows
 from jokbo.views.component import Component, Reason, both_hold, layers
 from jokbo.views.rows import RowsWish
 from jokbo.views.samples import HeadRows, fetch_heads
@@ -86,11 +88,37 @@ class AttentionExam:
         count = plan.screen_layers if stage == "screen" else max(map(len, self.layers))
         values = lot.window(f"{self.component}/values", self.record.axes[Family.ATTENTION].n, plan.values)
         chosen = self._choose(count, values)
+        rows = self._fetch(Role.ATTN_V, chosen, values)
+        self.tied_layers = self._tie(rows)
         self.pairs = pair_layers(*chosen, tied=self.tied_layers)
-        self.value_cosines = row_cosines(*self._fetch(Role.ATTN_V, chosen, values), self.pairs)
+        believed = self._check_signs(rows)
+        self.value_cosines = row_cosines(*rows, self.pairs) if believed else None
         self.record.results += attention_signs(
             self.value_cosines, self._rotary(chosen), self.pairs, component=self.component, stage=stage
         )
+        if not self.record.results:
+            self.record.reason = Reason("signs_refused")
+
+    def _tie(self, rows: list[HeadRows]) -> dict[int, int]:
+        """Join the layers that the MLPs tie with those whose value rows depend on one another."""
+        numbers = {layer: k for k, layer in enumerate(rows[0].layers)}
+        known = {numbers[a]: numbers[b] for a, b in self.tied_layers.items() if a in numbers and b in numbers}
+        own = [tie_rows(side.rows) for side in rows if side.layers == rows[0].layers]
+        tied = join_ties({k: k for k in range(len(numbers))}, known, *own)
+        return {layer: rows[0].layers[tied[k]] for layer, k in numbers.items()}
+
+    def _check_signs(self, rows: list[HeadRows]) -> bool:
+        """E0(c) on value channels: do their signs repeat along the axis of either model?"""
+        checks = [
+            AxisCheck(who, f"{self.component}.values", sign_structure(side.rows), "repeats along the axis")
+            for who, side in zip(("reference", "candidate"), rows, strict=True)
+        ]
+        self.record.checks += checks
+        refused = not all(check.passed for check in checks)
+        if refused and not self.record.signs_refused:
+            self.record.notes.append(Reason("signs_refused"))
+        self.record.signs_refused |= refused
+        return not refused
 
     def _choose(self, count: int, values: Int[np.ndarray, " rows"]) -> list[list[int]]:
         """Layers to read: `count` of each model, fewer where the budget does not cover them."""
@@ -155,6 +183,8 @@ class AttentionExam:
             return
         pairs = pair_layers(*chosen, tied=self.tied_layers)
         a, b = self._fetch(Role.ATTN_V, chosen, rows)
+        if self.record.signs_refused or not self._check_signs([a, b]):
+            return
         for alignment, turn in ((Alignment.UNITS_PERMUTED, None), (Alignment.ROTATED_AND_PERMUTED, rotation)):
             if alignment is Alignment.ROTATED_AND_PERMUTED and turn is None:
                 continue

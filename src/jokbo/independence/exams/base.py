@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from jokbo.architectures.base import Anatomy, Tower
+from jokbo.architectures.base import Anatomy, Role, Tower
 from jokbo.independence.base import Family, IndependenceResult
-from jokbo.independence.index_structure import AxisCheck
+from jokbo.independence.index_structure import AxisCheck, fine_structure, index_structure
 from jokbo.independence.plan import Budget, Lot, ReadingPlan
+from jokbo.independence.rank_betting import LOCAL_BLOCK
 from jokbo.views.component import Component, Reason, shared_tower
 from jokbo.views.ledger import Ledger
 
@@ -69,6 +71,8 @@ class ExamRecord:
     checks : list of AxisCheck
     local_only : set of Family
         Families whose axis failed E0.
+    order_refused : bool
+        Neighbours can be told apart by their numbers: not even the local form is believed.
     signs_refused : bool
         E0(c) failed: sign evidence is not believed.
     axes : mapping of Family to AxisSize
@@ -81,9 +85,30 @@ class ExamRecord:
     results: list[IndependenceResult] = field(default_factory=list)
     checks: list[AxisCheck] = field(default_factory=list)
     local_only: set[Family] = field(default_factory=set)
+    order_refused: bool = False
     signs_refused: bool = False
     axes: dict[Family, AxisSize] = field(default_factory=dict)
     notes: list[Reason] = field(default_factory=list)
+
+    def check_order(
+        self,
+        model: str,
+        axis: str,
+        family: Family,
+        features: Sequence[Float[np.ndarray, "blocks m"]],
+        grams: Mapping[Role, Float[np.ndarray, "blocks m m"]],
+        index: Int[np.ndarray, " m"],
+        rng: np.random.Generator,
+    ) -> None:
+        """E0(a) on one axis of one model: may its order be used in full, locally, or not at all?"""
+        own = next(iter(grams.values()))
+        check = AxisCheck(model, axis, *index_structure(features, own, rng=rng))
+        self.checks.append(check)
+        if not check.passed:
+            self.local_only.add(family)
+            fine = AxisCheck(model, axis, *fine_structure(own, index, block=LOCAL_BLOCK, rng=rng))
+            self.checks.append(fine)
+            self.order_refused |= not fine.passed
 
 
 Rotation = Float[np.ndarray, "hidden hidden"]

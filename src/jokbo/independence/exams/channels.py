@@ -12,7 +12,7 @@ from jokbo.independence.base import Cluster, Family
 from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
 from jokbo.independence.grams import AxisGrams, normalise, ranks
-from jokbo.independence.index_structure import AxisCheck, axis_features, index_structure
+from jokbo.independence.index_structure import axis_features, sign_checks
 from jokbo.independence.learned import subspace_overlap
 from jokbo.independence.norm_pattern import align_norms, centred_correlation, norm_pattern
 from jokbo.independence.rank_betting import LOCAL_BLOCK, rank_betting
@@ -142,27 +142,31 @@ class TableExam:
         towers = self.bench.towers(self.component.tower)
         assert towers is not None
         if both_hold(towers, "channel_sign"):
-            self.record.results.append(channel_signs(a, b, component=self.component, stage=stage, matching=how))
+            checks = sign_checks(a, b, axis=f"{self.component}.channel signs")
+            self.record.checks += checks
+            self.record.signs_refused |= not all(check.passed for check in checks)
+            if not self.record.signs_refused:
+                result = channel_signs(a, b, component=self.component, stage=stage, matching=how)
+                self.record.results.append(result)
         if both_hold(towers, "channel_permutation") and len(a) >= 16:
             self._test_order(a, b, stage)
+        if not self.record.results:
+            self.record.reason = Reason("order_refused")
 
     def _test_order(self, a: np.ndarray, b: np.ndarray, stage: str) -> None:
         lot = self.bench.lot
         channels = lot.channel_blocks(f"{self.component.tower}/channels", a.shape[1], self.bench.plan.channels)
         grams = channel_grams(a, b, channels)
-        order = lot.draw(f"{self.component}/order").permutation(len(channels))
-        self.record.results += rank_betting(
-            grams, component=self.component, stage=stage, order=order, family=Family.CHANNELS
-        )
-        for who, rows, gram in (("reference", a, grams.reference), ("candidate", b, grams.candidate)):
+        for who, rows, own in (("reference", a, grams.reference), ("candidate", b, grams.candidate)):
             features = axis_features([rows[:, channels].T[None]])
             rng = lot.draw(f"{self.component}/index structure/{who}")
-            check = AxisCheck(
-                who, f"{self.component}.channels", *index_structure(features, next(iter(gram.values())), rng=rng)
+            axis = f"{self.component}.channels"
+            self.record.check_order(who, axis, Family.CHANNELS, features, own, channels, rng)
+        if not self.record.order_refused:
+            order = lot.draw(f"{self.component}/order").permutation(len(channels))
+            self.record.results += rank_betting(
+                grams, component=self.component, stage=stage, order=order, family=Family.CHANNELS
             )
-            self.record.checks.append(check)
-            if not check.passed:
-                self.record.local_only.add(Family.CHANNELS)
 
     def rotation(self, width: int) -> Rotation | None:
         """The rotation that takes the reference's rows to the candidate's, from up to 4 rows a channel."""
@@ -231,6 +235,16 @@ class NormExam:
         self.record.axes[Family.CHANNELS] = AxisSize(width, len(a))
         lot = self.bench.lot
         channels = lot.channel_blocks(f"{self.component.tower}/norm channels", width, self.bench.plan.channels)
+        for who, vectors in (("reference", a), ("candidate", b)):
+            pattern = normalise(ranks(vectors).T - (width + 1) / 2)[channels]
+            mean = ranks(vectors.mean(axis=0)[None, channels]) - (len(channels) + 1) / 2
+            rng = lot.draw(f"{self.component}/index structure/{who}")
+            gram = {Role.OUTPUT_NORM: (pattern @ pattern.T)[None]}
+            axis = f"{self.component}.channels"
+            self.record.check_order(who, axis, Family.CHANNELS, [mean], gram, channels, rng)
+        if self.record.order_refused:
+            self.record.reason = Reason("order_refused")
+            return
         order = lot.draw(f"{self.component}/order").permutation(len(channels))
         for labels in (None, channels // LOCAL_BLOCK):
             self.record.results.append(
@@ -238,12 +252,3 @@ class NormExam:
                     a, b, component=self.component, stage=stage, channels=channels, order=order, labels=labels
                 )
             )
-        for who, vectors in (("reference", a), ("candidate", b)):
-            pattern = normalise(ranks(vectors).T - (width + 1) / 2)[channels]
-            mean = ranks(vectors.mean(axis=0)[None, channels]) - (len(channels) + 1) / 2
-            rng = lot.draw(f"{self.component}/index structure/{who}")
-            found = index_structure([mean], (pattern @ pattern.T)[None], rng=rng)
-            check = AxisCheck(who, f"{self.component}.channels", *found)
-            self.record.checks.append(check)
-            if not check.passed:
-                self.record.local_only.add(Family.CHANNELS)

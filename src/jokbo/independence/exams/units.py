@@ -13,7 +13,14 @@ from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
 from jokbo.independence.fixed_points import fixed_points
 from jokbo.independence.grams import AxisGrams, normalise, unit_grams
-from jokbo.independence.index_structure import AxisCheck, MAX_PVALUE, axis_features, index_structure, sign_balance
+from jokbo.independence.index_structure import (
+    MAX_PVALUE,
+    AxisCheck,
+    axis_features,
+    sign_balance,
+    sign_checks,
+    sign_structure,
+)
 from jokbo.independence.learned import subspace_overlap
 from jokbo.independence.rank_betting import rank_betting
 from jokbo.independence.self_dependence import UNITS as TIE_UNITS
@@ -140,14 +147,18 @@ class UnitExam:
         self.heads = {block: reference.blocks[tied[k]] for k, block in enumerate(reference.blocks)}
         signed = frozenset({Role.FFN_UP}) if self.signed else frozenset()
         grams = unit_grams(reference, candidate, clusters=tied, signed=signed)
-        order = lot.draw(f"{self.component}/order").permutation(m)
-        record.results += rank_betting(grams, component=self.component, stage=stage, order=order)
-        rng = lot.draw(f"{self.component}/ties of best")
-        record.results += fixed_points(grams, component=self.component, stage=stage, rng=rng)
-        if self.signed:
-            record.results += unit_signs_in_order(grams, component=self.component, stage=stage)
-        self._test_channels(reference, candidate, stage)
         self._check_axis(reference, candidate, grams)
+        if not record.order_refused:
+            order = lot.draw(f"{self.component}/order").permutation(m)
+            record.results += rank_betting(grams, component=self.component, stage=stage, order=order)
+            rng = lot.draw(f"{self.component}/ties of best")
+            record.results += fixed_points(grams, component=self.component, stage=stage, rng=rng)
+        if self.signed and not record.signs_refused:
+            record.results += unit_signs_in_order(grams, component=self.component, stage=stage)
+        if not record.results:
+            record.reason = Reason("order_refused")
+            return
+        self._test_channels(reference, candidate, stage)
         self.grams = grams
 
     def _test_channels(self, reference: UnitRows, candidate: UnitRows, stage: str) -> None:
@@ -158,9 +169,12 @@ class UnitExam:
         if both_hold(towers, "channel_sign"):
             role = next(iter(reference.rows))
             flat = [rows.rows[role].reshape(-1, self.widths[0]) for rows in (reference, candidate)]
-            self.record.results.append(
-                channel_signs(*flat, component=self.component, stage=stage, matching="number")
-            )
+            checks = sign_checks(*flat, axis=f"{self.component}.channel signs")
+            self.record.checks += checks
+            if all(check.passed for check in checks):
+                self.record.results.append(
+                    channel_signs(*flat, component=self.component, stage=stage, matching="number")
+                )
 
     def _check_axis(self, reference: UnitRows, candidate: UnitRows, grams: AxisGrams) -> None:
         """E0 on the units of each model alone."""
@@ -168,19 +182,17 @@ class UnitExam:
         for who, rows, own in sides:
             features = axis_features([rows.rows[role] for role in UNIT_ROLES if role in rows.rows])
             rng = self.bench.lot.draw(f"{self.component}/index structure/{who}")
-            pvalue, statistic = index_structure(features, next(iter(own.values())), rng=rng)
-            check = AxisCheck(who, f"{self.component}.units", pvalue, statistic)
-            self.record.checks.append(check)
-            if not check.passed:
-                self.record.local_only.add(Family.UNITS)
+            self.record.check_order(who, f"{self.component}.units", Family.UNITS, features, own, rows.index, rng)
             if self.signed:
                 balance = sign_balance(rows.rows[Role.FFN_GATE], rows.rows[Role.FFN_UP])
+                repeats = sign_structure(rows.rows[Role.FFN_UP])
                 self.record.checks.append(AxisCheck(who, f"{self.component}.signs", balance, "cos(gate, up)"))
-                self.record.signs_refused |= balance <= MAX_PVALUE
+                self.record.checks.append(AxisCheck(who, f"{self.component}.signs", repeats, "repeats along the axis"))
+                self.record.signs_refused |= min(balance, repeats) <= MAX_PVALUE
 
     def read_tensors(self, rotation: Rotation | None) -> None:
         """Stage three: whole gate and up matrices of a few layers, units matched by gate rows."""
-        if self.record.reason is not None or not self.matched:
+        if self.record.reason is not None or not self.matched or self.record.signs_refused:
             return
         chosen = self._sampled(self.bench.plan.tensor_layers or None)
         same = [block.layer for block in chosen[0]] == [block.layer for block in chosen[1]]

@@ -1,0 +1,153 @@
+"""The schema of evidence, and a small validator for it: documents are checked at the edge.
+
+``schemas/evidence-1.json`` is JSON Schema (draft 2020-12); only the keywords in
+:data:`KEYWORDS` occur in it, and a test holds this validator against a full one. What
+follows the schema can be shown and repeated; nothing else is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jokbo.errors import EvidenceError
+
+KEYWORDS = frozenset(
+    {
+        "$schema", "$id", "$defs", "$ref", "title", "description", "type", "const", "enum", "pattern", "minimum",
+        "maximum", "properties", "required", "additionalProperties", "propertyNames", "items", "prefixItems",
+        "minItems", "maxItems", "anyOf",
+    }
+)  # fmt: skip
+"""Keywords that the schema may use: those that :func:`check` knows."""
+
+Schema = Mapping[str, Any]
+Problem = tuple[str, str]
+"""Path in the document, and what is wrong there."""
+
+
+@cache
+def schema() -> Schema:
+    """The JSON Schema of evidence documents."""
+    text = resources.files("jokbo.evidence").joinpath("schemas/evidence-1.json").read_text(encoding="utf-8")
+    document: Schema = json.loads(text)
+    return document
+
+
+def check(document: Any, *, where: str) -> None:
+    """Check a document against the schema.
+
+    Raises
+    ------
+    EvidenceError
+        It does not follow the schema; the message names the first field that does not.
+
+    Examples
+    --------
+    >>> check({"schema": "jokbo.evidence/1"}, where="evidence.json")
+    Traceback (most recent call last):
+    jokbo.errors.EvidenceError: evidence.json: field 'candidate' is missing. The document is damaged or was edited.
+    """
+    found = next(_problems(document, schema(), ""), None)
+    if found is not None:
+        path, problem = found
+        place = f" at {path}" if path else ""
+        raise EvidenceError(f"{where}{place}: {problem}. The document is damaged or was edited.")
+
+
+def _problems(value: Any, rule: Schema, path: str) -> Iterator[Problem]:
+    if "$ref" in rule:
+        yield from _problems(value, schema()["$defs"][rule["$ref"].removeprefix("#/$defs/")], path)
+        return
+    if "anyOf" in rule:
+        branches = [next(_problems(value, branch, path), None) for branch in rule["anyOf"]]
+        if all(branches):
+            # The branch that got deepest is the one that was meant.
+            yield max((found for found in branches if found), key=lambda found: len(found[0]))
+        return
+    if "const" in rule and not _same(value, rule["const"]):
+        yield path, f"expected {rule['const']!r}, found {_brief(value)}"
+    elif "enum" in rule and not any(_same(value, allowed) for allowed in rule["enum"]):
+        yield path, f"expected one of {', '.join(map(repr, rule['enum']))}, found {_brief(value)}"
+    elif "type" in rule and not _has_type(value, rule["type"]):
+        yield path, f"expected {_words(rule['type'])}, found {_brief(value)}"
+    elif isinstance(value, str):
+        # Patterns are anchored; fullmatch, since $ would let a final newline pass.
+        if "pattern" in rule and re.fullmatch(rule["pattern"][1:-1], value) is None:
+            yield path, f"expected text like {rule['pattern']}, found {_brief(value)}"
+    elif isinstance(value, Mapping):
+        yield from _object_problems(value, rule, path)
+    elif isinstance(value, list):
+        yield from _array_problems(value, rule, path)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield from _number_problems(value, rule, path)
+
+
+def _number_problems(value: float, rule: Schema, path: str) -> Iterator[Problem]:
+    if value < rule.get("minimum", -math.inf) or value > rule.get("maximum", math.inf):
+        yield path, f"expected {rule.get('minimum', 'any')} to {rule.get('maximum', 'any')}, found {_brief(value)}"
+
+
+def _object_problems(value: Mapping[str, Any], rule: Schema, path: str) -> Iterator[Problem]:
+    for key in rule.get("required", ()):
+        if key not in value:
+            yield path, f"field {key!r} is missing"
+    known: Schema = rule.get("properties", {})
+    rest = rule.get("additionalProperties", True)
+    for key, each in value.items():
+        below = f"{path}/{key if len(key) <= 40 else key[:37] + '...'}".lstrip("/")
+        if key in known:
+            yield from _problems(each, known[key], below)
+        elif rest is False:
+            yield path, f"unknown field {_brief(key)}"
+        elif rest is not True:
+            yield from _problems(key, rule.get("propertyNames", {}), below)
+            yield from _problems(each, rest, below)
+
+
+def _array_problems(value: list[Any], rule: Schema, path: str) -> Iterator[Problem]:
+    least, most = rule.get("minItems", 0), rule.get("maxItems", math.inf)
+    if not least <= len(value) <= most:
+        yield path, f"expected {least if least == most else f'{least} or more'} items, found {len(value)}"
+        return
+    first = rule.get("prefixItems", ())
+    for k, each in enumerate(value):
+        yield from _problems(each, first[k] if k < len(first) else rule.get("items", {}), f"{path}/{k}")
+
+
+_TYPES: Mapping[str, Callable[[Any], bool]] = {
+    "object": lambda value: isinstance(value, Mapping),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    # JSON Schema counts 1.0 as an integer; Python's arithmetic does not mind, an index would.
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+}
+
+
+def _has_type(value: Any, wanted: str | list[str]) -> bool:
+    return any(_TYPES[name](value) for name in ([wanted] if isinstance(wanted, str) else wanted))
+
+
+def _same(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and bool(value == other)
+
+
+def _words(wanted: str | list[str]) -> str:
+    return wanted if isinstance(wanted, str) else " or ".join(wanted)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,29 @@
+"""Figures: our own SVG, and palette PNG where a picture has a cell for every pair of layers.
+
+The bytes of a figure depend on its data alone. Colours come from the page, so that light,
+dark and print each have their own; shapes and words repeat what a colour says.
+"""
+
+from __future__ import annotations
+
+from jokbo.report.figures.charts import Chart, HeatmapChart, LimitChart, LineChart, StripChart
+
+
+def draw(chart: Chart) -> str:
+    """A figure as an SVG element, with its title and description for readers who do not see it."""
+    from jokbo.report.figures.heatmap import draw_heatmap
+    from jokbo.report.figures.limits import draw_limits
+    from jokbo.report.figures.lines import draw_lines
+    from jokbo.report.figures.strip import draw_strip
+
+    match chart:
+        case StripChart():
+            return draw_strip(chart)
+        case LineChart():
+            return draw_lines(chart)
+        case HeatmapChart():
+            return draw_heatmap(chart)
+        case LimitChart():
+            return draw_limits(chart)
+        case _:
+            raise TypeError(f"no drawing for {type(chart).__name__}.")

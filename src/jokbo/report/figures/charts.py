@@ -1,0 +1,134 @@
+"""What a figure shows, as data: numbers, and words already in the reader's language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jokbo.report.tables import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Any figure.
+
+    Attributes
+    ----------
+    key : str
+        Unique on the page; letters, digits and hyphens.
+    title, lead : str
+        Caption, and one or two sentences on how to read it.
+    alt : str
+        What the figure shows, for readers who do not see it.
+    data : tuple of Table
+        Every number in it.
+    """
+
+    key: str
+    title: str
+    lead: str
+    alt: str
+    data: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StripRow:
+    """One strip: a dot a layer, and the total.
+
+    Attributes
+    ----------
+    dots : tuple of float
+        log10 E of each cluster, in order.
+    total : float
+        log10 E of the family.
+    value : str
+        The total in words.
+    """
+
+    label: str
+    dots: tuple[float, ...]
+    total: float
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripChart(Chart):
+    """Evidence by layer."""
+
+    rows: tuple[StripRow, ...]
+    threshold: float
+    threshold_label: str
+    axis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line; `mark` is ``circle``, ``square`` or ``diamond``. A gap where a value is None."""
+
+    label: str
+    mark: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A range of known values behind the lines."""
+
+    label: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineChart(Chart):
+    """Values of several kinds over the same places."""
+
+    series: tuple[Series, ...]
+    places: tuple[str, ...]
+    band: Band | None
+    x_axis: str
+    y_axis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One matrix of values between -1 and 1; None where there is none."""
+
+    label: str
+    values: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatmapChart(Chart):
+    """Matrices over the same rows and columns."""
+
+    panels: tuple[Panel, ...]
+    row_labels: tuple[str, ...]
+    column_labels: tuple[str, ...]
+    x_axis: str
+    y_axis: str
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """One limit: `value` between 0 and 1, or None with `text` saying why there is none."""
+
+    label: str
+    value: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPanel:
+    """Limits on one axis; `log` for shares, which span three powers of ten."""
+
+    axis: str
+    log: bool
+    rows: tuple[LimitRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChart(Chart):
+    """Detection limits."""
+
+    panels: tuple[LimitPanel, ...]
