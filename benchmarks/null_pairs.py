@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from jokbo.evidence.compare import _cases
 from jokbo.evidence.verdict import DEPENDENCE, Policy, decide
@@ -61,6 +62,11 @@ def measure(reference: Model, candidate: Model, *, seed: int, stages: bool = Fal
     stages : bool
         Also read the screen first, as an analyst who goes on only when not yet convinced.
     """
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _measure(reference, candidate, seed, stages)
+
+
+def _measure(reference: Model, candidate: Model, seed: int, stages: bool) -> NullPair:
     found = examine(reference, candidate, seed=seed)
     record = NullPair()
     for test, results in _by_test(found).items():

@@ -178,6 +178,7 @@ def local_hub(*folders: Path) -> Any:
     """A hub in a process of its own, with latency."""
     process = subprocess.Popen(
         [sys.executable, "-m", "jokbo.testing.hub", "--latency", str(LATENCY_SECONDS), *map(str, folders)],
+        stdin=subprocess.PIPE,  # the hub stops when this closes
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None

@@ -181,6 +181,7 @@ RECIPES: dict[str, Recipe] = {
     "deepseek_v3": Recipe(
         "DeepseekV3ForCausalLM", "DeepseekV3Config", corrections=(with_mtp, with_fp8_blocks)
     ),
+    "deepseek_v32": Recipe("DeepseekV32ForCausalLM", "DeepseekV32Config", corrections=(with_mtp,)),
     "glm_moe_dsa": Recipe("GlmMoeDsaForCausalLM", "GlmMoeDsaConfig"),
     "exaone4": Recipe("Exaone4ForCausalLM", "Exaone4Config"),
     "minimax_m2": Recipe("MiniMaxM2ForCausalLM", "MiniMaxM2Config"),

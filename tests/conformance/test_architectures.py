@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import lzma
 import math
@@ -159,7 +160,7 @@ def test_units_of_one_mlp_agree(pair: tuple[TensorCatalog, Anatomy]) -> None:
 def test_every_family_has_a_catalog() -> None:
     used = {recorded(name)[1].family for name in NAMES}
     nested = {family for name in used for family in borrowed(name)}
-    assert set(families()) - used - nested - NOT_IN_TRANSFORMERS - {"deepseek_v32"} <= PARTS_OF_OTHERS
+    assert set(families()) - used - nested - NOT_IN_TRANSFORMERS <= PARTS_OF_OTHERS
 
 
 def borrowed(name: str) -> set[str]:
@@ -175,13 +176,17 @@ def test_splits_are_those_of_the_real_modules(case: dict[str, Any]) -> None:
     assert {part.role.value: stored_rows(part) for part in parts} == case["rows"]
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("solar_open", 1.0), ("deepseek_v3", 5.0)])
+@pytest.mark.parametrize(("name", "seconds"), [("solar_open", 1.0), ("deepseek_v3", 4.0)])
 def test_matching_is_fast(name: str, seconds: float) -> None:
     document = json.loads(lzma.decompress((FOLDER / f"{name}.json.xz").read_bytes()))
     catalog = build(document)
+    gc.freeze()  # the catalogs that other tests keep are not this one's garbage
     started = time.process_time()
-    match(catalog, document["config"])
-    assert time.process_time() - started < seconds
+    try:
+        match(catalog, document["config"])
+        assert time.process_time() - started < seconds
+    finally:
+        gc.unfreeze()
 
 
 def test_quantised_blocks_refuse_the_axes_they_cut() -> None:

@@ -33,30 +33,29 @@ def families() -> tuple[str, ...]:
 def match(catalog: TensorCatalog, config: Mapping[str, object] | None) -> Anatomy:
     """Understand a checkpoint.
 
-        Parameters
-        ----------
-        catalog : TensorCatalog
-            Names, shapes and types of the stored tensors.
-        config : mapping or None
-            The parsed ``config.json``, or None where there is none.
+    Parameters
+    ----------
+    catalog : TensorCatalog
+        Names, shapes and types of the stored tensors.
+    config : mapping or None
+        The parsed ``config.json``, or None where there is none.
 
-        Returns
-        -------
-        Anatomy
-            Every tensor in exactly one stored place: claimed, or in `unrecognised`.
+    Returns
+    -------
+    Anatomy
+        Every tensor in exactly one stored place: claimed, or in `unrecognised`.
 
-        Raises
-        ------
-        ArchitectureError
-            The configuration and the tensors contradict each other, or the
-            configuration holds values that no model has.
+    Raises
+    ------
+    ArchitectureError
+        The configuration and the tensors contradict each other, or the
+        configuration holds values that no model has.
 
-        Examples
-        --------
-        >>> from jokbo.formats.base import TensorCatalog
-    from jokbo.formats.dtypes import DType
-        >>> match(TensorCatalog({}), None).family
-        'unknown'
+    Examples
+    --------
+    >>> from jokbo.formats.base import TensorCatalog
+    >>> match(TensorCatalog({}), None).family
+    'unknown'
     """
     if config is None:
         return unknown.match(catalog, {}, "there is no config.json")
@@ -188,7 +187,8 @@ def _match_family(
     name: str,
     model_type: str,
     resolved: list[_Resolved],
-) -> Anatomy:
+) -> Anatomy | None:
+    """The anatomy, or None when the checkpoint holds none of the family's names."""
     notes: list[str] = []
     present: list[TowerScope] = []
     for each in resolved:

@@ -59,7 +59,7 @@ def open_options(
 
 def language(lang: str | None) -> str:
     """The language asked for, or the locale's."""
-    from jokbo.report.context import detect_language
+    from jokbo.report.texts import detect_language
 
     return detect_language(lang, os.environ)
 

@@ -223,7 +223,7 @@ def decide(
         else Finding(case.component, case.parameters, Status.NOT_COMPARABLE, (case.reason or Reason("not_tested"),))
         for case in cases
     ]
-    findings = _settle_norms(findings, learning, policy, len(tested))
+    findings = _settle_with_body(findings, learning, policy)
     kind = VerdictKind.IDENTICAL if identical else _overall(findings, learning)
     if kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE:
         findings = [replace(f, status=Status.DEPENDENT) if f.status is Status.INHERITED else f for f in findings]
@@ -308,23 +308,23 @@ def _doubt(family: Family, case: ComponentCase, policy: Policy) -> Reason | None
     return None
 
 
-def _settle_norms(
-    findings: list[Finding], learning: dict[str, SharedLearning], policy: Policy, hypotheses: int
+def _settle_with_body(
+    findings: list[Finding], learning: dict[str, SharedLearning], policy: Policy
 ) -> list[Finding]:
-    """Norms that agree in a tower whose body is inherited are inherited with it; alone they never are."""
+    """Norms and routers that agree in a tower whose body is inherited are inherited with it; alone they never are."""
     bodies = {f.component.tower for f in findings if f.status is Status.INHERITED and f.component.kind in BODY}
     settled = []
     for f in findings:
-        agree = learning.get(f.component.tower, SharedLearning()).norm_correlation or 0.0
+        agree = f.effect_size or 0.0
+        if f.component.kind is ComponentKind.NORMS:
+            agree = learning.get(f.component.tower, SharedLearning()).norm_correlation or 0.0
         if (
-            f.component.kind is ComponentKind.NORMS
+            f.component.kind in (ComponentKind.NORMS, ComponentKind.ROUTER)
             and f.status is Status.SHARED_BASIS
             and f.component.tower in bodies
-            and agree >= policy.min_subspace_overlap
+            and agree >= policy.min_reuse_cosine
         ):
-            f = Finding(
-                f.component, f.parameters, Status.INHERITED, (Reason("with_body"),), f.log_evalue, f.alignment, agree
-            )
+            f = replace(f, status=Status.INHERITED, reasons=(Reason("with_body"),), effect_size=agree)
         settled.append(f)
     return settled
 

@@ -6,7 +6,7 @@ Null
     key-value head (biases too).
 Why the e-value is valid
     One coin a layer, key-value head and value channel; one a layer, key-value head and
-    rotary pair. Each is the sum of cosines of rows that flip together, matched by number or
+    rotary pair. Each is the mean of cosines of rows that flip together, matched by number or
     by a head assignment that no flip changes, so it is symmetric under H0.
 What fools it
     Erased by flipping values and rotary pairs at random. A head permutation hides it from
@@ -106,7 +106,7 @@ def attention_signs(
     for kind, coins in (("value", values), ("rotary", rotary)):
         if coins is None or coins.shape[1] == 0:
             continue
-        effects = per_cluster(layers.clusters, np.abs(coins.mean(axis=1)) / (2 if kind == "rotary" else 1))
+        effects = per_cluster(layers.clusters, np.abs(coins.mean(axis=1)))
         rows = tuple(
             ClusterRow(cluster, average(found), float(effects[cluster].max()), coins.shape[1])
             for cluster, found in per_cluster(layers.clusters, coin_bets(coins)).items()
@@ -130,7 +130,7 @@ def attention_signs(
 def rotary_coins(
     queries: tuple[HeadRows, HeadRows], keys: tuple[HeadRows, HeadRows], layers: LayerPairs, tower: Tower
 ) -> Float[np.ndarray, "pairs coins"]:
-    """Sum the cosines of query and key rows that flip together.
+    """Mean cosine of the query and key rows that flip together, one coin a pair.
 
     Query rows are those of the first query head of each key-value head, so a query
     row's pair is found by its key-value head.
@@ -140,10 +140,12 @@ def rotary_coins(
     query_pairs = rotary_pairs(tower, head // group * tower.head_dim + dim)
     key_pairs = rotary_pairs(tower, keys[0].index)
     numbers = np.unique(np.concatenate([query_pairs, key_pairs]))
-    coins = np.zeros((len(layers.pairs), len(numbers)))
+    coins, rows = np.zeros((len(layers.pairs), len(numbers))), np.zeros(len(numbers))
     for pairs, (a, b) in ((query_pairs, queries), (key_pairs, keys)):
-        np.add.at(coins.T, np.searchsorted(numbers, pairs), row_cosines(a, b, layers).T)
-    return coins
+        where = np.searchsorted(numbers, pairs)
+        np.add.at(coins.T, where, row_cosines(a, b, layers).T)
+        np.add.at(rows, where, 1)
+    return coins / rows
 
 
 def match_value_heads(

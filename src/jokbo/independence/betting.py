@@ -148,7 +148,7 @@ def rank_bets(
         else:
             each = [bets[..., blocks == block].sum(axis=-1) for block in np.unique(blocks)]
             wealth.append(np.logaddexp.reduce(np.stack(each), axis=0) - math.log(len(each)))
-    return np.logaddexp.reduce(np.stack(wealth), axis=0) - math.log(len(BET_POWERS))
+    return np.asarray(np.logaddexp.reduce(np.stack(wealth), axis=0) - math.log(len(BET_POWERS)))
 
 
 def coin_bets(coins: Float[np.ndarray, "*layers n"]) -> Float[np.ndarray, "*layers"]:
@@ -171,7 +171,7 @@ def coin_bets(coins: Float[np.ndarray, "*layers n"]) -> Float[np.ndarray, "*laye
         log_cosh = _log_cosh(stake * unit).sum(axis=-1)
         lean = stake * unit.sum(axis=-1)
         wealth += [lean - log_cosh, -lean - log_cosh]
-    return np.logaddexp.reduce(np.stack(wealth), axis=0) - math.log(len(wealth))
+    return np.asarray(np.logaddexp.reduce(np.stack(wealth), axis=0) - math.log(len(wealth)))
 
 
 def _log_cosh(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -149,5 +149,5 @@ def strongest_alignment(
         return None
     best = max(found.values())
     # The plainest class that explains nearly all of the agreement is the one to name.
-    alignment = next(a for a in Alignment if found.get(a, -math.inf) >= 0.9 * best)
+    alignment = next(a for a in Alignment if found.get(a, -math.inf) >= best - 0.1 * abs(best))
     return alignment, found[alignment]

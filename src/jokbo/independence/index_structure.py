@@ -195,19 +195,22 @@ def _gram_sums(
 ) -> dict[str, Float[np.ndarray, " draws"]]:
     """Sums of a permuted symmetric matrix at every lag and within blocks of neighbours."""
     m = len(matrix)
-    lags = every_lag(m)
-    chunk = max(1, (1 << 20) // matrix.size)
+    lags, ladder = every_lag(m), _ladder(m)
+    finest = np.repeat(np.eye(len(ladder[0][1])), ladder[0][0], axis=0)[:m]
+    above = np.triu(np.ones((m, m)), 1)
+    chunk = max(1, (1 << 16) // matrix.size)
     parts: list[dict[str, np.ndarray]] = []
     for start in range(0, len(draws), chunk):
         some = draws[start : start + chunk]
         placed = matrix[some[:, :, None], some[:, None, :]]
-        sums, found = placed, {}
-        for size, starts in _ladder(m):
-            sums = np.add.reduceat(np.add.reduceat(sums, starts, axis=2), starts, axis=1)
+        sums = finest.T @ (placed @ finest)
+        found = {}
+        for size, starts in ladder:
+            sums = sums if size == ladder[0][0] else np.add.reduceat(np.add.reduceat(sums, starts, axis=2), starts, axis=1)
             found[f"blocks of {size}"] = np.trace(sums, axis1=1, axis2=2)
         # Stepping m + 1 cells walks along a diagonal; past its end it meets zeros.
         upper = np.zeros((len(some), m * (m + 1)))
-        upper[:, : m * m] = np.triu(placed, 1).reshape(len(some), -1)
+        np.multiply(placed, above, out=upper[:, : m * m].reshape(len(some), m, m))
         steps = (upper.strides[0], (m + 1) * upper.itemsize, upper.itemsize)
         walks = np.lib.stride_tricks.as_strided(upper, (len(some), m, m), steps, writeable=False)
         totals = walks.sum(axis=1)

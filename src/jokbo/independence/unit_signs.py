@@ -54,7 +54,7 @@ def unit_signs_in_order(grams: AxisGrams, *, component: Component, stage: str) -
 
 
 def unit_signs_by_gate(
-    matched: list[tuple[Cluster, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]],
+    matched: list[tuple[Cluster, Float[np.ndarray, " _"], Float[np.ndarray, " _"]]],
     *,
     component: Component,
     alignment: Alignment,

@@ -138,6 +138,7 @@ class Report:
         Detection limits; evidence by layer and test; E0; shared learning; scores that do
         not decide; what was read; how to repeat it.
     glossary : tuple of (term, meaning)
+    footer : str
     """
 
     lang: str
@@ -155,6 +156,7 @@ class Report:
     read: Section
     repeat: Section
     glossary: tuple[tuple[str, str], ...]
+    footer: str
 
     @property
     def sections(self) -> tuple[Section, ...]:

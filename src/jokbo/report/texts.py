@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from jokbo.errors import EvidenceError, UsageError
 
@@ -161,7 +161,9 @@ class Texts:
 
     def reason(self, reason: Mapping[str, Any], *, group: str = "reason") -> str:
         """The sentence of ``{"code": ..., "values": {...}}``, its numbers formatted."""
-        values = {key: self.value(value) for key, value in reason["values"].items()}
+        values = {
+            key: self.bytes(value) if key == "bytes" else self.value(value) for key, value in reason["values"].items()
+        }
         return self.code(group, str(reason["code"]), **values)
 
     def value(self, value: object) -> str:
@@ -210,7 +212,9 @@ class Texts:
         count = math.floor(10 ** (log10 - whole) + 1e-9) * 10**whole if whole >= 0 else 1
         if count < 10_000:
             return self.number(count)
-        return format_compact_decimal(count, format_type="long", locale=self.lang, fraction_digits=1)
+        # Korean has one compact form; it writes 백만 as a plain word already.
+        form: Literal["short", "long"] = "short" if self.lang == "ko" else "long"
+        return format_compact_decimal(count, format_type=form, locale=self.lang, fraction_digits=1)
 
     def evalue(self, log10: float | None) -> str:
         """An e-value for a table: plain below ten thousand, else a power of ten."""

@@ -91,6 +91,7 @@ def _parts(kind: str, groups: Mapping[str, list[str]], t: Texts) -> list[str]:
     said = []
     for status, key in (
         ("inherited", "inherited"),
+        ("dependent", "dependent"),
         ("shared_basis", "shared_basis"),
         ("no_evidence", "clean"),
         ("inconclusive", "unclear"),
@@ -128,7 +129,7 @@ def _shared_basis_level(document: Document) -> float:
 
 def _numbers(document: Document, t: Texts) -> tuple[KeyNumber, ...]:
     verdict, candidate = document["verdict"], document["candidate"]
-    inherited = [c for c in document["components"] if c["status"] == "inherited" and c["effect_size"] is not None]
+    inherited = [c for c in document["components"] if c["status"] in ("inherited", "dependent") and c["effect_size"] is not None]
     largest = max(inherited, key=lambda c: c["parameters"][1], default=None)
     effect = t("ui.none") if largest is None else t.fixed(largest["effect_size"], 2)
     part = "" if largest is None else component_name(largest["tower"], largest["kind"], t)

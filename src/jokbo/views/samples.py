@@ -40,7 +40,9 @@ class UnitRows:
     rows: dict[Role, Float32[np.ndarray, "blocks units hidden"]]
 
     def keep(self, mask: np.ndarray) -> UnitRows:
-        """The same, restricted to some units."""
+        """The same, restricted to some units; nothing is copied where all are kept."""
+        if mask.all():
+            return self
         return UnitRows(self.blocks, self.index[mask], {role: rows[:, mask] for role, rows in self.rows.items()})
 
 

@@ -178,11 +178,26 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
-KEYS = """
-    hidden_size num_hidden_layers num_attention_heads num_key_value_heads intermediate_size head_dim vocab_size
-    text_config vision_config quantization_config hidden_act rope_parameters num_experts mlp_only_layers
-    first_k_dense_replace tie_word_embeddings partial_rotary_factor n_routed_experts
-""".split()
+KEYS = [
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "intermediate_size",
+    "head_dim",
+    "vocab_size",
+    "text_config",
+    "vision_config",
+    "quantization_config",
+    "hidden_act",
+    "rope_parameters",
+    "num_experts",
+    "mlp_only_layers",
+    "first_k_dense_replace",
+    "tie_word_embeddings",
+    "partial_rotary_factor",
+    "n_routed_experts",
+]
 
 
 @settings(max_examples=150, deadline=None)
@@ -205,3 +220,40 @@ def test_weights_in_a_packed_format_of_the_family_are_named() -> None:
     assert len(anatomy.unrecognised) == 4
     assert "4 weights are stored in a packed integer type" in anatomy.notes[0]
     assert not any(stem + "gate_up_proj" == name for name in anatomy.missing)
+
+
+def test_grouped_rows_of_a_family_that_no_library_carries() -> None:
+    """Two KV heads of dim 2, two queries each: rows q q k v of head 0, then of head 1."""
+    config = {
+        "model_type": "internlm2",
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 12,
+        "vocab_size": 20,
+    }
+    shapes = {
+        "model.tok_embeddings.weight": (20, 8),
+        "model.layers.0.attention_norm.weight": (8,),
+        "model.layers.0.attention.wqkv.weight": (16, 8),
+        "model.layers.0.attention.wo.weight": (8, 8),
+        "model.layers.0.ffn_norm.weight": (8,),
+        "model.layers.0.feed_forward.w1.weight": (12, 8),
+        "model.layers.0.feed_forward.w2.weight": (8, 12),
+        "model.layers.0.feed_forward.w3.weight": (12, 8),
+        "model.norm.weight": (8,),
+        "output.weight": (20, 8),
+    }
+    anatomy = match(catalog(shapes), config)
+    assert anatomy.unrecognised == anatomy.missing == ()
+    rows = {
+        part.role.value: [part.layout.stored_index(row) for row in range(part.shape[0])]
+        for part in anatomy.parts
+        if "wqkv" in part.entry.name
+    }
+    assert rows == {
+        "attn_q": [0, 1, 2, 3, 8, 9, 10, 11],
+        "attn_k": [4, 5, 12, 13],
+        "attn_v": [6, 7, 14, 15],
+    }

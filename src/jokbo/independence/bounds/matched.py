@@ -1,8 +1,7 @@
-"""Plants among whole matrices: units matched by gate rows (E8), value heads by assignment (E10).
+"""Plants among whole MLPs: units matched by gate rows (E8).
 
-The matrices of the last stage are read once more, through ledgers of their own. The rotation is solved
-anew for every cosine, from embeddings planted with that cosine: a body that is
-derived while its embedding is not is beyond these two classes once it is rotated.
+The matrices of the last stage are read once more. Large MLPs are sampled: a sampled unit competes
+with all units for its match, but only sampled units bet.
 """
 
 from __future__ import annotations
@@ -16,65 +15,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jokbo.architectures.base import Role
-from jokbo.independence.alignment import procrustes
 from jokbo.independence.base import Cluster
 from jokbo.independence.betting import coin_bets
-from jokbo.independence.bounds.base import (
-    COPY_COSINE,
-    Axis,
-    Clusters,
-    Goal,
-    Kind,
-    clusters_of,
-    combine_plants,
-    strengths,
-)
+from jokbo.independence.bounds.base import COPY_COSINE, Goal, Kind, clusters_of, combine_plants
+from jokbo.independence.bounds.turns import Turn, no_turn, turning
 from jokbo.independence.combine import STAGES
 from jokbo.independence.exams.base import Rotation
-from jokbo.independence.grams import normalise
 
-SAMPLE_CELLS = 1 << 18
-"""Gate cosines formed a plant and pair of blocks; MLPs up to 512 units are planted whole."""
+SAMPLE_CELLS = 1 << 17
+"""Gate cosines formed a plant and pair of blocks; MLPs up to 362 units are planted whole."""
 
 MIN_SAMPLE = 64
 """Units planted in larger MLPs."""
-
-Turn = Callable[[float], Rotation | None]
-"""The rotation that the exam would solve for at this planted cosine; None where it applies none."""
-
-
-def turning(kind: Kind, value: float) -> float:
-    """Cosine with which the embedding is planted: copied units come with a copied embedding."""
-    return value if kind is Kind.COSINE else COPY_COSINE
-
-
-class Turns:
-    """Rotations solved from planted embeddings.
-
-    Parameters
-    ----------
-    reference, candidate : arrays (tokens, hidden)
-        Rows that the exam solves the rotation from.
-    """
-
-    def __init__(self, reference: np.ndarray, candidate: np.ndarray) -> None:
-        self.reference = reference.astype(np.float64)
-        self.sizes = np.linalg.norm(candidate.astype(np.float64), axis=1, keepdims=True)
-        self.rows = normalise(reference), normalise(candidate)
-        self.solve = lru_cache(maxsize=16)(self._solve)
-
-    def __call__(self, cosine: float) -> Rotation:
-        """Solve for a plant."""
-        return self.solve(cosine)
-
-    def _solve(self, cosine: float) -> Rotation:
-        a, b = self.rows
-        return procrustes(self.reference, self.sizes * normalise(cosine * a + math.sqrt(1 - cosine**2) * b))
-
-
-def no_turn(cosine: float) -> None:
-    """Units are permuted, the residual stream is not rotated."""
-    return
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +76,7 @@ class Pairing:
     space: tuple[np.ndarray, np.ndarray]
 
     def strongest_rivals(self, kind: Kind, value: float) -> Float[np.ndarray, " k"]:
-        """Best score for each sampled reference row outside the sample; copied or not, whichever is better."""
+        """Best score of the others for each sampled reference row, whether they are copied or not."""
         c = np.zeros((len(self.rivals), 1), dtype=np.float32)
         c[: self.partners] = value if kind is Kind.COSINE else COPY_COSINE
         s = np.sqrt(1 - c**2)
@@ -171,9 +123,6 @@ Read = Callable[[int], tuple[dict[Role, np.ndarray], dict[Role, np.ndarray]]]
 
 class GatePlants:
     """Plants into whole gate and up matrices: found by signs alone, matched by gate rows.
-
-    Large MLPs are sampled: a sampled unit competes with all units for its match, but only sampled
-    units bet, so that less is found than the exam would find.
 
     Parameters
     ----------
@@ -246,7 +195,7 @@ class GatePlants:
 def _match(
     pairing: Pairing, rivals: np.ndarray, labels: Int[np.ndarray, " k"], flips: np.ndarray, c: np.ndarray
 ) -> Float[np.ndarray, " k"]:
-    """Coins of sampled units that a plant matches by gate; zero, which bets nothing, for those without a match."""
+    """Coins of sampled units that a plant matches by gate; the others' are zero, which bets nothing."""
     gate, up = pairing.gate, pairing.up
     s, own = np.sqrt(1 - c**2), np.arange(len(c))
     size = _length(c, gate.plain[labels, own])
@@ -266,64 +215,3 @@ def _match(
     coins = np.zeros(len(c))
     coins[mine] = planted / _length(c, flips * up.plain[labels, own])[mine]
     return coins
-
-
-class HeadPlants:
-    """Plants into whole value projections whose heads were permuted.
-
-    Parameters
-    ----------
-    reference, candidate : arrays (pairs, heads, channels, d)
-        Unit rows of each pair of layers.
-    clusters : Clusters
-    turn : callable
-    goal : Goal
-    """
-
-    def __init__(
-        self,
-        reference: Float[np.ndarray, "pairs heads channels d"],
-        candidate: Float[np.ndarray, "pairs heads channels d"],
-        clusters: Clusters,
-        *,
-        turn: Turn,
-        goal: Goal,
-    ) -> None:
-        self.rows = reference, candidate
-        self.clusters, self.turn, self.goal = clusters, turn, goal
-        self.plain = np.einsum("phcd,pgcd->phgc", candidate, reference)
-        self.axis = Axis(
-            reference.shape[1] * reference.shape[2], np.arange(reference.shape[1] * reference.shape[2])
-        )
-        self.cosines = lru_cache(maxsize=1)(self._cosines)
-
-    def _cosines(self, cosine: float) -> tuple[np.ndarray, np.ndarray]:
-        turn = self.turn(cosine)
-        a, b = self.rows
-        turned = a if turn is None else a @ turn
-        return np.einsum("phcd,pgcd->phgc", b, turned), np.einsum("phcd,pgcd->phgc", a, turned)
-
-    def __call__(self, kind: Kind, value: float, plants: int, rng: np.random.Generator) -> np.ndarray:
-        """Make plants; return which were found."""
-        from scipy.optimize import linear_sum_assignment
-
-        cross, base = self.cosines(turning(kind, value))
-        pairs, heads, _, channels = base.shape
-        number, count = self.clusters.number, len(self.clusters.sizes)
-        c = strengths(self.axis, kind, value, plants=plants, blocks=pairs, rng=rng)
-        c = c.reshape(plants, pairs, heads, channels)
-        labels = rng.permuted(np.broadcast_to(np.arange(heads), (plants, count, heads)), axis=2)[:, number]
-        flips = rng.choice([-1.0, 1.0], size=(plants, count, heads, channels))[:, number]
-        coins = np.empty((plants, pairs, heads * channels))
-        own = np.arange(heads)
-        for plant in range(plants):
-            for pair in range(pairs):
-                order, flip, strong = labels[plant, pair], flips[plant, pair], c[plant, pair]
-                weak = np.sqrt(1 - strong**2)
-                size = np.sqrt(np.maximum(1 + 2 * strong * weak * flip * self.plain[pair, order, own], 1e-12))
-                planted = strong[:, None] * base[pair] + (weak * flip)[:, None] * cross[pair, order]
-                planted /= size[:, None]
-                mine, theirs = linear_sum_assignment(-np.abs(planted).mean(axis=2))
-                coins[plant, pair] = planted[mine, theirs].reshape(-1)
-        evidence = combine_plants(self.clusters.average(coin_bets(coins)))
-        return self.goal.reached(math.log(STAGES["tensors"]) + evidence)

@@ -26,8 +26,8 @@ from jokbo.independence.bounds.base import (
     search,
     untested,
 )
-from jokbo.independence.bounds.heads import ValuePlants
-from jokbo.independence.bounds.matched import GatePlants, HeadPlants, Turn, Turns, no_turn
+from jokbo.independence.bounds.heads import HeadPlants, ValuePlants
+from jokbo.independence.bounds.matched import GatePlants
 from jokbo.independence.bounds.reads import (
     aside,
     head_layers,
@@ -37,6 +37,7 @@ from jokbo.independence.bounds.reads import (
     whole_units,
 )
 from jokbo.independence.bounds.tables import OrderPlants, SignPlants
+from jokbo.independence.bounds.turns import Turn, Turns, no_turn
 from jokbo.independence.bounds.units import UnitPlants
 from jokbo.independence.combine import BODY
 from jokbo.independence.examine import BLAS_THREADS, Examination
@@ -163,7 +164,6 @@ class _Measuring:
             if reason is not None:
                 found[alignment] = untested(alignment, reason)
                 continue
-            turn = self._turn(alignment)
             plant = self._gates(exam, alignment, blocks)
             cosine, scattered = (self._one(plant, alignment, kind) for kind in (Kind.COSINE, Kind.SCATTERED))
             found[alignment] = cosine, replace(scattered, kind=Kind.CONTIGUOUS), scattered

@@ -32,7 +32,7 @@ CHUNK = 1 << 20
 """Cosines formed at a time: a few arrays of 8 MB."""
 
 SCORES = 3
-"""Scores that the exam averages in a cluster: direct, anchored, fixed points; the first two locally as well."""
+"""Scores that the exam averages in a cluster: direct, anchored, fixed points; two of them locally as well."""
 
 
 @dataclass(frozen=True, slots=True)

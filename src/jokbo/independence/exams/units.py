@@ -31,6 +31,9 @@ from jokbo.views.ledger import Ledger
 from jokbo.views.rows import RowsWish
 from jokbo.views.samples import UNIT_ROLES, UnitRows, degenerate, fetch_units
 
+CHANNEL_ROWS = 512
+"""Gate rows, over all blocks, that the coins of residual channels are summed over."""
+
 MIN_UNITS = 16
 """Fewer distinct units than this carry no evidence worth a verdict."""
 
@@ -168,7 +171,8 @@ class UnitExam:
             return
         if both_hold(towers, "channel_sign"):
             role = next(iter(reference.rows))
-            flat = [rows.rows[role].reshape(-1, self.widths[0]) for rows in (reference, candidate)]
+            few = max(CHANNEL_ROWS // len(reference.blocks), 1)
+            flat = [rows.rows[role][:, :few].reshape(-1, self.widths[0]) for rows in (reference, candidate)]
             checks = sign_checks(*flat, axis=f"{self.component}.channel signs")
             self.record.checks += checks
             if all(check.passed for check in checks):

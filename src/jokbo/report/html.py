@@ -1,0 +1,61 @@
+"""One self-contained page: no script, nothing fetched, readable on paper and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jokbo.report.context import build_report
+from jokbo.report.figures import draw
+from jokbo.report.texts import NAME_CLOSES, NAME_OPENS, Texts
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+def render_html(document: Mapping[str, Any], *, lang: str) -> str:
+    """Render an evidence document as a page.
+
+    Parameters
+    ----------
+    document : mapping
+        What :attr:`jokbo.evidence.evidence.Evidence.document` holds.
+    lang : str
+        ``"en"`` or ``"ko"``.
+
+    Returns
+    -------
+    str
+        A whole HTML document. Equal documents give equal pages.
+
+    Raises
+    ------
+    EvidenceError
+        The document lacks a field, or holds a code that this version does not explain.
+    UsageError
+        The language is not available.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    pages = Environment(
+        loader=PackageLoader("jokbo.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.filters["names"] = isolate
+    pages.globals["draw"] = lambda chart: Markup(draw(chart))
+    report = build_report(document, lang)
+    style = resources.files("jokbo.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    return pages.get_template("report.html").render(report=report, t=Texts(lang), style=Markup(style))
+
+
+def isolate(text: str) -> Markup:
+    """Escape a text and turn the isolates around foreign names into elements that a style can show."""
+    from markupsafe import Markup, escape
+
+    return Markup(str(escape(text)).replace(NAME_OPENS, "<bdi>").replace(NAME_CLOSES, "</bdi>"))
