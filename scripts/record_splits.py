@@ -27,7 +27,7 @@ TARGET = Path(__file__).parent.parent / "tests" / "conformance" / "catalogs" / "
 Rows = dict[str, list[int]]
 
 SMALL = {
-    "hidden_size": 24,
+    "hidden_size": 32,
     "num_hidden_layers": 1,
     "num_attention_heads": 4,
     "vocab_size": 11,
@@ -246,7 +246,7 @@ def cases() -> Iterator[dict[str, Any]]:
     )
     yield gate_case("phi3-mlp", phi3, layer.mlp, "model.layers.0.mlp.gate_up_proj.weight")
     glm = build(
-        "Glm4ForCausalLM", "Glm4Config", {**SMALL, "num_key_value_heads": 2, "head_dim": 6, "pad_token_id": 0}
+        "Glm4ForCausalLM", "Glm4Config", {**SMALL, "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0}
     )
     yield gate_case("glm4-mlp", glm, glm.model.layers[0].mlp, "model.layers.0.mlp.gate_up_proj.weight")
     yield falcon_case("falcon-multi-query", {"multi_query": True})

@@ -13,6 +13,7 @@ from dataclasses import replace
 from jokbo.architectures.base import Kind, Part, Role, Symmetry, Tower
 from jokbo.architectures.expressions import Scope, whole, word
 from jokbo.architectures.schema import TowerRule
+from jokbo.errors import ArchitectureError
 
 MLPS = ("gated", "shifted", "plain", "none")
 NORMS = ("rms", "layer")
@@ -39,6 +40,13 @@ def build_tower(name: str, rule: TowerRule, scope: Scope) -> Tower:
     qk_norm = word(facts.get("qk_norm", "'none'"), scope, choices=QK_NORMS)
     heads = whole("num_heads | 0", scope)
     head_dim = whole("head_dim | 0", scope)
+    rotary_dim = 0 if rope == "none" else whole(facts.get("rotary_dim", "head_dim"), scope)
+    rotary_start = 0 if rope == "none" else whole(facts.get("rotary_start", "0"), scope)
+    if rotary_start + rotary_dim > head_dim or rotary_dim % 2:
+        raise ArchitectureError(
+            f"{scope.where}: {rotary_dim} of a head's {head_dim} dimensions rotate, from {rotary_start} on; "
+            "expected an even number inside the head. Check head_dim and the rotary settings."
+        )
     symmetries = {
         "unit_permutation": _unit_permutation(mlp),
         "unit_sign": _unit_sign(mlp),
@@ -61,8 +69,8 @@ def build_tower(name: str, rule: TowerRule, scope: Scope) -> Tower:
         gated=mlp == "gated",
         activation=word(facts.get("activation", "'unknown'"), scope),
         rope=rope,
-        rotary_dim=0 if rope == "none" else whole(facts.get("rotary_dim", "head_dim"), scope),
-        rotary_start=0 if rope == "none" else whole(facts.get("rotary_start", "0"), scope),
+        rotary_dim=rotary_dim,
+        rotary_start=rotary_start,
         symmetries=symmetries,
     )
 

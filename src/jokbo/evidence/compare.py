@@ -21,6 +21,9 @@ from jokbo.views.model import Model, open_model
 if TYPE_CHECKING:
     from jokbo.independence.bounds import Bound
 
+ATTENTION_ROWS = 8
+"""Rows a matrix for the attention profile: shown, never decisive, so it stays cheap."""
+
 ModelSpec = str | os.PathLike[str] | Source | Model
 
 
@@ -151,7 +154,9 @@ def _cases(found: Examination, policy: Policy) -> list[ComponentCase]:
             )
         )
     for component, reason in found.untested.items():
-        cases.append(ComponentCase(component, (sizes[0].get(component, 0), sizes[1].get(component, 0)), reason))
+        cases.append(
+            ComponentCase(component, (sizes[0].get(component, 0), sizes[1].get(component, 0)), reason)
+        )
     return cases
 
 
@@ -160,7 +165,8 @@ def _check_declared(found: Examination, declared: Sequence[str]) -> None:
     for name in declared:
         if name != "all" and name not in known:
             raise UsageError(
-                f"declared component {name!r} is in neither model; expected 'all' or one of {', '.join(sorted(known))}."
+                f"declared component {name!r} is in neither model; expected 'all' or one of "
+                f"{', '.join(sorted(known))}."
             )
 
 
@@ -210,6 +216,11 @@ def _describe(found: Examination, seed: int, tell: Callable[[str, str], None]) -
     tell("descriptive", "")
     # Scores that do not decide read through ledgers of their own: they must not change what the tests read.
     a, b = found.bench.reference.model, found.bench.candidate.model
-    ledgers = [Ledger(model, budget_bytes=ledger.budget_bytes) for model, ledger in ((a, found.bench.reference), (b, found.bench.candidate))]
+    ledgers = [
+        Ledger(model, budget_bytes=ledger.budget_bytes)
+        for model, ledger in ((a, found.bench.reference), (b, found.bench.candidate))
+    ]
     rng = Lot(seed, a.digest, b.digest).draw("descriptive")
-    return describe(ledgers[0], ledgers[1], rng=rng).to_document()
+    # A screen has a budget of requests, and a profile costs one a matrix.
+    rows = 0 if found.bench.budget.last_stage == "screen" else ATTENTION_ROWS
+    return describe(ledgers[0], ledgers[1], rng=rng, attention_rows=rows).to_document()

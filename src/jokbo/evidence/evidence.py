@@ -69,11 +69,14 @@ def parse_evidence(data: bytes, *, where: str = "evidence") -> Evidence:
         document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
         canonical_bytes(document)  # refuses infinities and lone surrogates, which no output can hold
     except (ValueError, RecursionError) as error:  # JSON errors, and integers of absurd length
-        raise EvidenceError(f"{where} is not JSON ({error}). Write it again with `jokbo compare --json`.") from None
+        raise EvidenceError(
+            f"{where} is not JSON ({error}). Write it again with `jokbo compare --json`."
+        ) from None
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
         raise EvidenceError(
-            f"{where}: expected the schema {SCHEMA!r}, found {found!r}. Use the version of Jokbo that wrote it."
+            f"{where}: expected the schema {SCHEMA!r}, found {str(found)[:40]!r}. "
+            "Use the version of Jokbo that wrote it."
         )
     check(document, where=where)
     return Evidence(document)
@@ -128,7 +131,11 @@ def build_evidence(
         },
         "descriptive": descriptive,
         "verdict": _verdict(verdict),
-        "software": {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()},
+        "software": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        },
     }
     # Through JSON once, so that evidence just made equals the same evidence read from a file.
     return Evidence(json.loads(canonical_bytes(document)))
@@ -208,7 +215,13 @@ def _component(found: Examination, finding: Finding, bounds: Sequence[Any]) -> d
         "learned": None if finding.learned is None else bool(finding.learned),
         "results": [_result(result) for result in record.results],
         "checks": [
-            {"model": c.model, "axis": c.axis, "pvalue": round(c.pvalue, 6), "statistic": c.statistic, "passed": c.passed}
+            {
+                "model": c.model,
+                "axis": c.axis,
+                "pvalue": round(c.pvalue, 6),
+                "statistic": c.statistic,
+                "passed": c.passed,
+            }
             for c in record.checks
         ],
         "bounds": [_bound(bound) for bound in bounds],

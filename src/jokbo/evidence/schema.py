@@ -18,12 +18,9 @@ from typing import Any
 from jokbo.errors import EvidenceError
 
 KEYWORDS = frozenset(
-    {
-        "$schema", "$id", "$defs", "$ref", "title", "description", "type", "const", "enum", "pattern", "minimum",
-        "maximum", "properties", "required", "additionalProperties", "propertyNames", "items", "prefixItems",
-        "minItems", "maxItems", "anyOf",
-    }
-)  # fmt: skip
+    "$schema $id $defs $ref title description type const enum pattern minimum maximum properties required "
+    "additionalProperties propertyNames items prefixItems minItems maxItems anyOf".split()
+)
 """Keywords that the schema may use: those that :func:`check` knows."""
 
 Schema = Mapping[str, Any]
@@ -51,13 +48,13 @@ def check(document: Any, *, where: str) -> None:
     --------
     >>> check({"schema": "jokbo.evidence/1"}, where="evidence.json")
     Traceback (most recent call last):
-    jokbo.errors.EvidenceError: evidence.json: field 'candidate' is missing. The document is damaged or was edited.
+    jokbo.errors.EvidenceError: evidence.json: field 'candidate' is missing. It is damaged or edited.
     """
     found = next(_problems(document, schema(), ""), None)
     if found is not None:
         path, problem = found
         place = f" at {path}" if path else ""
-        raise EvidenceError(f"{where}{place}: {problem}. The document is damaged or was edited.")
+        raise EvidenceError(f"{where}{place}: {problem}. It is damaged or edited.")
 
 
 def _problems(value: Any, rule: Schema, path: str) -> Iterator[Problem]:
@@ -90,7 +87,10 @@ def _problems(value: Any, rule: Schema, path: str) -> Iterator[Problem]:
 
 def _number_problems(value: float, rule: Schema, path: str) -> Iterator[Problem]:
     if value < rule.get("minimum", -math.inf) or value > rule.get("maximum", math.inf):
-        yield path, f"expected {rule.get('minimum', 'any')} to {rule.get('maximum', 'any')}, found {_brief(value)}"
+        yield (
+            path,
+            f"expected {rule.get('minimum', 'any')} to {rule.get('maximum', 'any')}, found {_brief(value)}",
+        )
 
 
 def _object_problems(value: Mapping[str, Any], rule: Schema, path: str) -> Iterator[Problem]:

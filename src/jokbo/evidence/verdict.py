@@ -14,51 +14,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from jokbo.evidence.policy import Policy
 from jokbo.independence.base import Alignment, Family, IndependenceResult
 from jokbo.independence.betting import average
 from jokbo.independence.combine import BODY, ComponentEvidence, strongest_alignment
 from jokbo.independence.exams.base import AxisSize
 from jokbo.independence.learned import SharedLearning
 from jokbo.views.component import Component, ComponentKind, Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Thresholds of a verdict; any change makes a new version.
-
-    Attributes
-    ----------
-    min_evalue : float
-        E-value that one component needs, times the number of components tested: the chance of
-        a false accusation of two independent models is at most its inverse.
-    min_witness : float
-        E-value of the local form, or of another family, where the first rests on order.
-    min_unclear : float
-        From here on, evidence below the threshold is called inconclusive, not absent.
-    relabelling_factor : float
-        Safety factor on the cosine that relabelling one's own units can reach.
-    min_reuse_cosine : float
-        Mean row cosine from which shared channels of an embedding mean shared rows.
-    """
-
-    name: str = "jokbo"
-    version: int = 1
-    min_evalue: float = 1e6
-    min_witness: float = 1e3
-    min_unclear: float = 1e3
-    relabelling_factor: float = 1.5
-    min_reuse_cosine: float = 0.3
-    min_subspace_overlap: float = 0.3
-
-    def log_threshold(self, hypotheses: int) -> float:
-        """Natural log of the e-value that one of `hypotheses` components needs."""
-        return math.log(self.min_evalue * max(hypotheses, 1))
-
-    def relabelling_level(self, axis: AxisSize) -> float:
-        """Mean cosine that an accuser could reach by relabelling `n` rows of width `d`: ``1.5 x .85 sqrt(2 ln n / d)``."""
-        if axis.n < 2 or axis.d < 1:
-            return 1.0
-        return min(1.0, self.relabelling_factor * 0.85 * math.sqrt(2 * math.log(axis.n) / axis.d))
 
 
 class Status(StrEnum):
@@ -220,13 +182,17 @@ def decide(
     findings = [
         _judge(case, policy, len(tested), reference_is_older)
         if case.evidence is not None
-        else Finding(case.component, case.parameters, Status.NOT_COMPARABLE, (case.reason or Reason("not_tested"),))
+        else Finding(
+            case.component, case.parameters, Status.NOT_COMPARABLE, (case.reason or Reason("not_tested"),)
+        )
         for case in cases
     ]
-    findings = _settle_with_body(findings, learning, policy)
+    findings = _guard_basis(_settle_with_body(findings, learning, policy), policy, reference_is_older)
     kind = VerdictKind.IDENTICAL if identical else _overall(findings, learning)
     if kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE:
-        findings = [replace(f, status=Status.DEPENDENT) if f.status is Status.INHERITED else f for f in findings]
+        findings = [
+            replace(f, status=Status.DEPENDENT) if f.status is Status.INHERITED else f for f in findings
+        ]
     logs = [case.evidence.log_evalue for case in tested if case.evidence is not None]
     return Verdict(
         policy=policy,
@@ -264,16 +230,25 @@ def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | N
         else:
             reasons.append(doubt)
 
-    def finding(status: Status, strongest: tuple[Alignment, float] | None = None, level: float | None = None) -> Finding:
+    def finding(
+        status: Status, strongest: tuple[Alignment, float] | None = None, level: float | None = None
+    ) -> Finding:
         alignment, effect = strongest or (None, None)
         return Finding(
-            case.component, case.parameters, status, tuple(reasons), evidence.log_evalue, alignment, effect, level,
-            case.learned,
-        )  # fmt: skip
+            component=case.component,
+            parameters=case.parameters,
+            status=status,
+            reasons=tuple(reasons),
+            log_evalue=evidence.log_evalue,
+            alignment=alignment,
+            effect_size=effect,
+            relabelling_level=level,
+            learned=case.learned,
+        )
 
     if not believed or evidence.log_evalue < threshold:
         if body and Family.CHANNELS in fired and not reasons:
-            return finding(Status.SHARED_BASIS)
+            return finding(Status.SHARED_BASIS, *_in_channels(case, policy))
         if reasons or evidence.log_evalue >= math.log(policy.min_unclear):
             if not reasons:
                 reasons.append(Reason("below_threshold"))
@@ -282,17 +257,27 @@ def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | N
     witness = math.log(policy.min_witness)
     strongest = strongest_alignment(case.results, believed, log_threshold=witness)
     strongest = strongest or strongest_alignment(case.results, believed, log_threshold=-math.inf)
-    if case.component.kind is ComponentKind.NORMS or strongest is None:
-        return finding(Status.SHARED_BASIS, strongest)
     axis = next(case.axes[f] for f in believed if f in case.axes)
     level = policy.relabelling_level(axis)
+    if case.component.kind is ComponentKind.NORMS or strongest is None:
+        return finding(Status.SHARED_BASIS, strongest, level)
     if not body and strongest[1] < max(level, policy.min_reuse_cosine):
         return finding(Status.SHARED_BASIS, strongest, level)
     if strongest[1] < level and not older:
-        values = {"effect": round(strongest[1], 3), "level": round(level, 3)}
-        reasons.append(Reason("relabelling_guard", values))
+        reasons.append(_guard(strongest[1], level))
         return finding(Status.INCONCLUSIVE, strongest, level)
     return finding(Status.INHERITED, strongest, level)
+
+
+def _guard(effect: float, level: float) -> Reason:
+    return Reason("relabelling_guard", {"effect": round(effect, 3), "level": round(level, 3)})
+
+
+def _in_channels(case: ComponentCase, policy: Policy) -> tuple[tuple[Alignment, float] | None, float | None]:
+    """Mean cosine that the channel family saw, and the level that relabelling channels reaches."""
+    axis = case.axes.get(Family.CHANNELS)
+    strongest = strongest_alignment(case.results, [Family.CHANNELS], log_threshold=-math.inf)
+    return strongest, None if axis is None else policy.relabelling_level(axis)
 
 
 def _doubt(family: Family, case: ComponentCase, policy: Policy) -> Reason | None:
@@ -311,8 +296,10 @@ def _doubt(family: Family, case: ComponentCase, policy: Policy) -> Reason | None
 def _settle_with_body(
     findings: list[Finding], learning: dict[str, SharedLearning], policy: Policy
 ) -> list[Finding]:
-    """Norms and routers that agree in a tower whose body is inherited are inherited with it; alone they never are."""
-    bodies = {f.component.tower for f in findings if f.status is Status.INHERITED and f.component.kind in BODY}
+    """Norms and routers that agree in a tower whose body is inherited are inherited with it, never alone."""
+    bodies = {
+        f.component.tower for f in findings if f.status is Status.INHERITED and f.component.kind in BODY
+    }
     settled = []
     for f in findings:
         agree = f.effect_size or 0.0
@@ -329,6 +316,24 @@ def _settle_with_body(
     return settled
 
 
+def _guard_basis(findings: list[Finding], policy: Policy, older: bool | None) -> list[Finding]:
+    """Doubt a shared basis that an accuser could have made, reordering and flipping its own channels.
+
+    It stands beside an inherited component of its tower, or with a date; by itself its
+    cosine must be one that no relabelling reaches. Channels of trained embeddings are not
+    random rows, so the level is never below the one that reuse needs.
+    """
+    towers = {f.component.tower for f in findings if f.status is Status.INHERITED}
+    guarded = []
+    for f in findings:
+        if f.status is Status.SHARED_BASIS and f.component.tower not in towers and not older:
+            effect, level = f.effect_size or 0.0, max(f.relabelling_level or 1.0, policy.min_reuse_cosine)
+            if effect < level:
+                f = replace(f, status=Status.INCONCLUSIVE, reasons=(*f.reasons, _guard(effect, level)))
+        guarded.append(f)
+    return guarded
+
+
 def _overall(findings: Sequence[Finding], learning: dict[str, SharedLearning]) -> VerdictKind:
     main = _main_tower(findings)
     inherited = [f for f in findings if f.status is Status.INHERITED]
@@ -337,7 +342,9 @@ def _overall(findings: Sequence[Finding], learning: dict[str, SharedLearning]) -
         shared = learning.get(main, SharedLearning()).shared
         return VerdictKind.COMMON_LINEAGE if shared else VerdictKind.SHARED_INITIALISATION_OR_LINEAGE
     if inherited:
-        learned = any(f.learned or learning.get(f.component.tower, SharedLearning()).shared for f in inherited)
+        learned = any(
+            f.learned or learning.get(f.component.tower, SharedLearning()).shared for f in inherited
+        )
         return VerdictKind.COMPONENT_REUSE if learned else VerdictKind.SHARED_INITIALISATION_OR_LINEAGE
     statuses = {f.status for f in findings}
     if Status.INCONCLUSIVE in statuses:

@@ -65,7 +65,9 @@ def read_evidence(path: str | os.PathLike[str]) -> Evidence:
             raise EvidenceError(f"{file.name} is larger than any evidence ({MAX_EVIDENCE_BYTES:,} bytes).")
         data = file.read_bytes()
     except OSError as error:
-        raise EvidenceError(f"cannot read {file}: {error.strerror}. Give the file that --json wrote.") from None
+        raise EvidenceError(
+            f"cannot read {file}: {error.strerror}. Give the file that --json wrote."
+        ) from None
     return parse_evidence(data, where=file.name)
 
 
@@ -114,7 +116,9 @@ def verify(
             progress=progress,
         ).evidence
     except (KeyError, TypeError, AttributeError) as error:
-        raise EvidenceError(f"the evidence lacks or garbles {error}; write it again with `jokbo compare`.") from None
+        raise EvidenceError(
+            f"the evidence lacks or garbles {error}; write it again with `jokbo compare`."
+        ) from None
     finally:
         for model in models:
             model.close()
@@ -126,7 +130,8 @@ def _spec(side: Mapping[str, Any], which: str) -> str:
     if side["kind"] == "hub" and side["commit"]:
         return f"{side['name']}@{side['commit']}"
     raise EvidenceError(
-        f"the evidence names the {which} {side['name']!r}, a {side['kind']} model; say where it is with --{which}."
+        f"the evidence names the {which} {side['name']!r}, a {side['kind']} model; "
+        f"say where it is with --{which}."
     )
 
 
@@ -142,14 +147,22 @@ def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
     """The parts that a repetition must reproduce: not where the models lay, nor which software ran."""
     kept = {key: value for key, value in document.items() if key not in ("software", "jokbo", "schema")}
     for side in ("reference", "candidate"):
-        kept[side] = {k: v for k, v in kept[side].items() if k not in ("name", "kind", "public_since", "public_from", "commit")}
+        kept[side] = {
+            k: v
+            for k, v in kept[side].items()
+            if k not in ("name", "kind", "public_since", "public_from", "commit")
+        }
     return kept
 
 
 def _differences(claimed: Any, found: Any, path: str) -> list[Difference]:
     if isinstance(claimed, Mapping) and isinstance(found, Mapping):
         keys = [*claimed, *(key for key in found if key not in claimed)]
-        return [d for key in keys for d in _differences(claimed.get(key), found.get(key), f"{path}/{key}".lstrip("/"))]
+        return [
+            d
+            for key in keys
+            for d in _differences(claimed.get(key), found.get(key), f"{path}/{key}".lstrip("/"))
+        ]
     if isinstance(claimed, list) and isinstance(found, list) and len(claimed) == len(found):
         rows = enumerate(zip(claimed, found, strict=True))
         return [d for k, (a, b) in rows for d in _differences(a, b, f"{path}/{k}".lstrip("/"))]

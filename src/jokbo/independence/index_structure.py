@@ -37,7 +37,7 @@ SHORT_AXIS = 256
 """Up to this length every lag is tried."""
 
 SIGN_ROWS = 128
-"""Rows on which the signs of residual channels are checked."""
+"""Elements of each row on which signs of long axes are checked."""
 
 
 @dataclass(frozen=True, slots=True)

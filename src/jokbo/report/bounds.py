@@ -10,7 +10,7 @@ from jokbo.report.figures.charts import LimitChart, LimitPanel, LimitRow
 from jokbo.report.parts import Section
 from jokbo.report.tables import Table
 from jokbo.report.texts import Texts
-from jokbo.report.wording import Document, component_name
+from jokbo.report.wording import Document, capital, component_name, joined, ordered
 
 KINDS = ("cosine", "contiguous_share", "scattered_share")
 CONFIDENCE = 0.95
@@ -40,11 +40,11 @@ def _value(kind: str, value: float, t: Texts) -> str:
 
 
 def _limits(document: Document, t: Texts) -> Iterator[_Limit]:
-    for c in document["components"]:
+    for c in ordered(document):
         part = component_name(c["tower"], c["kind"], t)
         for bound in c["bounds"]:
-            t.code("alignment", bound["alignment"])
-            t.code("limits", bound["kind"])
+            t.code("alignment", bound["alignment"])  # refuses what this version does not explain
+            t.code("limits", f"axis_{bound['kind']}")
             yield _Limit(part, bound["alignment"], bound)
 
 
@@ -83,39 +83,84 @@ def limits(document: Document, t: Texts) -> Section:
         identical = document["verdict"]["kind"] == "identical"
         key = "none_identical" if identical else "none" if "no_evidence" in statuses else "none_needed"
         return Section("limits", title, (t(f"limits.{key}"),))
+    said, items = _sentences(found, t)
     return Section(
-        "limits", title, (t("limits.lead"),), charts=_chart(found, t), items=tuple(_sentences(found, t)),
+        "limits", title, (t("limits.lead"), *said), charts=_chart(found, t), items=(*items, *_untested(found, t)),
         folded=(_table(found, t),),
     )  # fmt: skip
 
 
-def _sentences(found: list[_Limit], t: Texts) -> Iterator[str]:
-    """Sentences for undisguised weights, and one for every reason that something was not tested."""
-    said = set()
+def _sentences(found: list[_Limit], t: Texts) -> tuple[list[str], list[str]]:
+    """What holds for all limits, and a sentence a part for undisguised weights."""
+    plain = [limit for limit in found if limit.alignment == "same_basis" and limit.bound["tested"]]
+    shown = [limit for limit in plain if limit.bound["value"] is not None]
+    trials = {(limit.bound["n_plants"], limit.bound["misses"]) for limit in found if limit.bound["value"] is not None}
+    alike = trials if len(trials) == 1 else set()
+    said = [t("limits.same", plants=t.number(plants), probability=_chance(plants, misses, t)) for plants, misses in alike]
+    items = []
+    for part in dict.fromkeys(limit.part for limit in plain):
+        mine = [limit for limit in shown if limit.part == part]
+        if mine and alike:
+            items.append(t("limits.sentence", part=capital(part), limits=_listed(mine, t)))
+        for limit in mine if not alike else ():
+            plants, misses = limit.bound["n_plants"], limit.bound["misses"]
+            numbers = {"plants": t.number(plants), "hits": t.number(plants - misses)}
+            chance = _chance(plants, misses, t)
+            items.append(
+                t("limits.sentence_chance", part=capital(part), limits=_listed([limit], t), probability=chance, **numbers)
+            )
+        missed = [t(f"limits.{x.kind}") for x in plain if x.part == part and x.bound["value"] is None]
+        if missed:
+            items.append(t("limits.not_reached_all", part=capital(part), kinds=", ".join(missed)))
+    return said, items
+
+
+def _listed(mine: list[_Limit], t: Texts) -> str:
+    """The limits of one part as one list; equal shares are named once."""
+    values = {x.kind: x.bound["value"] for x in mine}
+    said = [t("limits.of_cosine", value=_value("cosine", values["cosine"], t))] if "cosine" in values else []
+    shares = {kind: value for kind, value in values.items() if kind != "cosine"}
+    if len(shares) == 2 and len(set(shares.values())) == 1:
+        value = next(iter(shares.values()))
+        said.append(t("limits.of_full") if value == 1 else t("limits.of_both", value=_value("share", value, t)))
+    else:
+        for kind, value in shares.items():
+            whole = value == 1 and kind == "contiguous_share"
+            key = "of_full_contiguous_share" if whole else "of_full" if value == 1 else f"of_{kind}"
+            said.append(t(f"limits.{key}", value=_value(kind, value, t)))
+    if len(said) < 2:
+        return "".join(said)
+    return t("limits.or", first=", ".join(said[:-1]), last=said[-1])
+
+
+def _untested(found: list[_Limit], t: Texts) -> list[str]:
+    """One sentence a reason: which disguises of which parts were not tested."""
+    groups: dict[str, dict[str, dict[str, None]]] = {}
     for limit in found:
-        bound, kind = limit.bound, t(f"limits.{limit.kind}")
-        words = {"part": limit.part, "disguise": t(f"alignment.{limit.alignment}"), "kind": kind}
-        if not bound["tested"]:
-            reason = bound["reason"]
-            why = "" if reason is None else t.reason(reason)
-            if (limit.part, limit.alignment, why) not in said:
-                said.add((limit.part, limit.alignment, why))
-                yield t("limits.sentence_not_tested", **words, why=why).strip()
-        elif limit.alignment == "same_basis":
-            if bound["value"] is None:
-                yield t("limits.sentence_not_found", **words)
-            else:
-                value = _value(limit.kind, bound["value"], t)
-                yield t(f"limits.sentence_{limit.kind}", **words, value=value, chance=_chance(bound, t))
+        if not limit.bound["tested"]:
+            why = _why(limit.bound["reason"], t)
+            groups.setdefault(why, {}).setdefault(limit.part, {})[t(f"alignment.{limit.alignment}")] = None
+    said = []
+    for why, parts in groups.items():
+        # Parts that lack the same disguises share a sentence.
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for part, disguises in parts.items():
+            alike.setdefault(tuple(disguises), []).append(part)
+        for disguises, names in alike.items():
+            said.append(t("limits.untested", disguises=joined(disguises, t), parts=joined(names, t), why=why))
+    return said
 
 
-def _chance(bound: Mapping[str, Any], t: Texts) -> str:
-    plants, misses = bound["n_plants"], bound["misses"]
+def _why(reason: Mapping[str, Any] | None, t: Texts) -> str:
+    """A reason; one that speaks of a part is put so that it speaks of a disguise."""
+    if reason is None:
+        return t("reason.not_tested")
+    return t.reason(reason, group="unreached" if t.has(f"unreached.{reason['code']}") else "reason")
+
+
+def _chance(plants: int, misses: int, t: Texts) -> str:
     # Rounded down: a probability is never stated higher than it was shown to be.
-    least = int(probability(plants, misses) * 100 + 1e-9) / 100
-    return t(
-        "limits.chance", probability=t.fixed(least, 2), hits=t.number(plants - misses), plants=t.number(plants)
-    )
+    return t.fixed(int(probability(plants, misses) * 100 + 1e-9) / 100, 2)
 
 
 def _table(found: list[_Limit], t: Texts) -> Table:
@@ -124,35 +169,43 @@ def _table(found: list[_Limit], t: Texts) -> Table:
         rows.setdefault((limit.part, limit.alignment), {})[limit.kind] = limit.shown(t)
     head = (t("head.part"), t("limits.disguise"), *(t(f"limits.{kind}") for kind in KINDS))
     cells = tuple(
-        (part, t(f"alignment.{alignment}"), *(values.get(kind, t("ui.none")) for kind in KINDS))
+        (capital(part), t(f"alignment.{alignment}"), *(values.get(kind, t("ui.none")) for kind in KINDS))
         for (part, alignment), values in rows.items()
     )
     return Table(t("limits.caption"), head, cells, (2, 3, 4))
 
 
 def _chart(found: list[_Limit], t: Texts) -> tuple[LimitChart, ...]:
-    def rows(kind: str) -> tuple[LimitRow, ...]:
-        return tuple(
-            LimitRow(
-                f"{limit.part} · {t(f'alignment.{limit.alignment}')}",
-                limit.bound["value"] if limit.bound["tested"] else None,
-                limit.shown(t),
-            )
-            for limit in found
-            if limit.kind == kind
-        )
-
-    panels = tuple(
-        LimitPanel(t("limits.chart_cosine") if kind == "cosine" else f"{t('limits.chart_share')}: {t(f'limits.{kind}')}", kind != "cosine", rows(kind))
-        for kind in KINDS
-        if rows(kind)
-    )
-    summary = "; ".join(
-        f"{row.label}: {row.text}" for panel in panels for row in panel.rows if row.value is not None
-    )
+    panels = []
+    for kind in KINDS:
+        rows = _rows([limit for limit in found if limit.kind == kind and limit.bound["tested"]], t)
+        if rows:
+            panels.append(LimitPanel(t(f"limits.axis_{kind}"), kind != "cosine", rows))
+    if not panels:
+        return ()
+    summary = "; ".join(f"{row.label}: {row.text}" for panel in panels for row in panel.rows)
     alt = t("limits.alt", count=t.number(sum(len(panel.rows) for panel in panels)), summary=summary)
     return (
         LimitChart(
-            key="limits-chart", title=t("limits.chart"), lead=t("limits.chart_lead"), alt=alt, data=(), panels=panels
+            key="limits-chart",
+            title=t("limits.chart"),
+            lead=t("limits.chart_lead"),
+            alt=alt,
+            data=(),
+            panels=tuple(panels),
         ),
     )
+
+
+def _rows(limits_of_kind: list[_Limit], t: Texts) -> tuple[LimitRow, ...]:
+    """A bar a part, or several where disguises differ."""
+    groups: dict[tuple[str, float | None], list[_Limit]] = {}
+    for limit in limits_of_kind:
+        groups.setdefault((limit.part, limit.bound["value"]), []).append(limit)
+    rows = []
+    for (part, value), mine in groups.items():
+        label = f"{capital(part)}: {', '.join(t(f'alignment.{limit.alignment}') for limit in mine)}"
+        if len(mine) == sum(limit.part == part for limit in limits_of_kind) > 1:
+            label = f"{capital(part)}: {t('limits.all_disguises')}"
+        rows.append(LimitRow(label, value, mine[0].shown(t)))
+    return tuple(rows)

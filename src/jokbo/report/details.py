@@ -10,7 +10,7 @@ from jokbo.report.bounds import brief_limit
 from jokbo.report.parts import ComponentRow, ModelCard, Section
 from jokbo.report.tables import Table
 from jokbo.report.texts import Texts, clean, name
-from jokbo.report.wording import Document, component_name, model_names, tower_name
+from jokbo.report.wording import Document, capital, component_name, model_names, ordered, tower_name
 
 MARKS: Mapping[str, str] = {
     "inherited": "●",
@@ -27,24 +27,16 @@ MAX_LISTED = 200
 
 
 def component_rows(document: Document, t: Texts) -> tuple[ComponentRow, ...]:
-    """One row a component, largest evidence of dependence first where statuses differ."""
+    """One row a component, findings first, then by size."""
     total = document["candidate"]["parameters"]
-    order = list(MARKS)
-    found = sorted(
-        document["components"], key=lambda c: (order.index(_status(c)), -c["parameters"][1], c["component"])
-    )
-    return tuple(_component(c, total, t) for c in found)
-
-
-def _status(component: Mapping[str, Any]) -> str:
-    return component["status"] if component["status"] in MARKS else next(iter(MARKS))
+    return tuple(_component(c, total, t) for c in ordered(document))
 
 
 def _component(c: Mapping[str, Any], total: int, t: Texts) -> ComponentRow:
     disguised = c["alignment"] is not None and c["alignment"] != "same_basis"
     status, mine = c["status"], c["parameters"][1]
     return ComponentRow(
-        name=component_name(c["tower"], c["kind"], t),
+        name=capital(component_name(c["tower"], c["kind"], t)),
         status=status,
         status_text=t.code("status", f"{status}.word"),
         mark=MARKS[status],
@@ -95,8 +87,8 @@ def short(digest_text: str) -> str:
 
 def checks(document: Document, t: Texts) -> Section:
     """E0: whether the axes may be used."""
-    words = {c["component"]: component_name(c["tower"], c["kind"], t) for c in document["components"]}
-    found = [check for c in document["components"] for check in c["checks"]]
+    words = {c["component"]: capital(component_name(c["tower"], c["kind"], t)) for c in document["components"]}
+    found = [check for c in ordered(document) for check in c["checks"]]
     rows = []
     for check in found:
         component, _, axis = check["axis"].rpartition(".")
@@ -177,7 +169,7 @@ def repeat(document: Document, t: Texts) -> Section:
     """What it takes to find the same again."""
     names = model_names(document, t)
     parameters = document["parameters"]
-    plan = t("ui.comma").join(
+    plan = ", ".join(
         f"{t(f'plan.{key}') if t.has(f'plan.{key}') else clean(key)} {t.value(value)}"
         for key, value in parameters["plan"].items()
     )

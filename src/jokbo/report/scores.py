@@ -63,9 +63,9 @@ def _overview(found: Mapping[str, Any], t: Texts) -> Table:
         if tower and tower != "text":
             title = t("kind.in_tower", tower=tower_name(tower, t), kind=title)
         shown = _number(value, t) if value is not None or reason is None else explain(reason, t)
-        measures = words.text(f"{score}.reads", t.lang, **numbers)
-        rows.append((title, shown, _independent(score, tower, t), measures, words.text(f"{score}.why_not", t.lang)))
-    head = ("scores.score", "scores.value", "scores.known", "scores.what", "scores.why_not")
+        how = (words.text(f"{score}.reads", t.lang, **numbers), words.text(f"{score}.why_not", t.lang))
+        rows.append((title, shown, _independent(score, tower, t), " ".join(how)))
+    head = ("scores.score", "scores.value", "scores.known", "scores.how")
     return Table(t("scores.caption"), tuple(t(key) for key in head), tuple(rows), (1, 2))
 
 

@@ -9,7 +9,7 @@ from jokbo.report.figures.charts import Chart, StripChart, StripRow
 from jokbo.report.parts import Section
 from jokbo.report.tables import Table
 from jokbo.report.texts import Texts
-from jokbo.report.wording import Document, component_name, log_threshold
+from jokbo.report.wording import Document, capital, component_name, log_threshold, ordered
 
 MAX_CLUSTERS = 400
 """Rows of the table behind the figure; the rest stands in the evidence."""
@@ -42,8 +42,8 @@ def _log10(value: float) -> float:
 def _families(document: Document, t: Texts) -> list[tuple[str, str, Mapping[str, Any]]]:
     """(part, family in words, what the family found), in the order of the document."""
     return [
-        (component_name(c["tower"], c["kind"], t), t.code("family", family), found)
-        for c in document["components"]
+        (capital(component_name(c["tower"], c["kind"], t)), t.code("family", family), found)
+        for c in ordered(document)
         for family, found in c["families"].items()
     ]
 
@@ -104,7 +104,7 @@ def _tables(document: Document, t: Texts) -> tuple[Table, ...]:
         for part, family, entry in _families(document, t)
     )
     head = ("head.part", "evidence.kind_of", "evidence.log10", "evidence.log10_local", "evidence.layers")
-    results = tuple(_result(c, result, t) for c in document["components"] for result in c["results"])
+    results = tuple(_result(c, result, t) for c in ordered(document) for result in c["results"])
     heads = ("head.part", "evidence.test", "evidence.disguise", "evidence.stage", "evidence.tier",
              "evidence.effect", "evidence.strongest", "evidence.looked_at")  # fmt: skip
     tables = [
@@ -120,7 +120,7 @@ def _result(c: Mapping[str, Any], result: Mapping[str, Any], t: Texts) -> tuple[
     if result["local"]:
         test = t("evidence.local", test=test)
     return (
-        component_name(c["tower"], c["kind"], t),
+        capital(component_name(c["tower"], c["kind"], t)),
         t("evidence.versioned", test=test, version=result["version"]),
         t.code("alignment", result["alignment"]),
         t.code("stage", result["stage"]),

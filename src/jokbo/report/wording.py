@@ -44,13 +44,32 @@ def joined(words: Sequence[str], t: Texts) -> str:
     """Words as a list in a sentence."""
     if len(words) < 2:
         return "".join(words)
-    return t("ui.and", first=t("ui.comma").join(words[:-1]), last=words[-1])
+    return t("ui.and", first=", ".join(words[:-1]), last=words[-1])
+
+
+def capital(words: str) -> str:
+    """A text that begins a line or a sentence."""
+    return words[:1].upper() + words[1:]
+
+
+STATUS_ORDER = ("inherited", "dependent", "shared_basis", "inconclusive", "no_evidence", "not_comparable")
+
+
+def ordered(document: Document) -> list[Mapping[str, Any]]:
+    """Components in the order of every table: by finding, then by size."""
+
+    def place(c: Mapping[str, Any]) -> tuple[int, int, str]:
+        status = c["status"]
+        rank = STATUS_ORDER.index(status) if status in STATUS_ORDER else len(STATUS_ORDER)
+        return rank, -c["parameters"][1], c["component"]
+
+    return sorted(document["components"], key=place)
 
 
 def by_status(document: Document, t: Texts) -> dict[str, list[str]]:
     """Names of the components under each status."""
     found: dict[str, list[str]] = {}
-    for c in document["components"]:
+    for c in ordered(document):
         found.setdefault(c["status"], []).append(component_name(c["tower"], c["kind"], t))
     return found
 

@@ -133,6 +133,8 @@ def test_known_name_but_foreign_tensors_fall_back() -> None:
         ({"num_attention_heads": 0}, "a division by 0"),
         ({"num_hidden_layers": 10**9}, "expected a whole number from 0 to 4,096"),
         ({"num_hidden_layers": True}, "'num_layers | 0' gives True"),
+        ({"partial_rotary_factor": 3}, "12 of a head's 4 dimensions rotate, from 0 on"),
+        ({"partial_rotary_factor": 0.25}, "1 of a head's 4 dimensions rotate"),
         ({"hidden_act": 3}, "'hidden_act' gives 3; expected a word"),
         ({"quantization_config": {"weight_block_size": [0, 128]}}, "expected two whole numbers"),
         ({"quantization_config": {"weight_block_size": "128"}}, "expected two whole numbers"),

@@ -79,7 +79,9 @@ def case(
     )
 
 
-def untested(component: Component, code: str = "hidden_sizes_differ", parameters: int = 1000) -> ComponentCase:
+def untested(
+    component: Component, code: str = "hidden_sizes_differ", parameters: int = 1000
+) -> ComponentCase:
     """A component that could not be compared."""
     return ComponentCase(component, (parameters, parameters), Reason(code))
 

@@ -27,6 +27,7 @@ from jokbo.evidence.verdict import DEPENDENCE, Policy, Status, VerdictKind
 from jokbo.independence.base import Alignment, Family
 from jokbo.independence.exams.base import AxisSize
 from jokbo.independence.learned import SharedLearning
+from jokbo.views.component import Component, ComponentKind
 
 U, S, V, C = Family.UNITS, Family.SIGNS, Family.ATTENTION, Family.CHANNELS
 QUIET = {U: -0.6, S: -0.6}
@@ -37,15 +38,12 @@ def test_threshold_is_a_million_times_the_components_tested():
     assert Policy().log_threshold(0) == pytest.approx(math.log(1e6))
 
 
-@pytest.mark.parametrize(
-    ("power", "status"), [(6.4, "no_evidence"), (6.6, "no_evidence"), (6.75, "inherited")], ids=str
-)
+@pytest.mark.parametrize(("power", "status"), [(6.69, "inconclusive"), (6.71, "inherited")], ids=str)
 def test_evidence_is_held_against_the_threshold_of_all_components(power: float, status: str):
-    """With five tested, one needs 10^6.7; below it the component is inconclusive, whatever one family says."""
+    """With five tested, one needs 10^6.7."""
     others = [case(c, {V: -0.6}) for c in (TEXT_ATTENTION, TEXT_NORMS, TEXT_EMBEDDING, VISION_MLP)]
     verdict = judge(case(TEXT_MLP, {S: power}), *others)
-    expected = "inconclusive" if status == "no_evidence" else status
-    assert statuses(verdict)["text.mlp"] == expected
+    assert statuses(verdict)["text.mlp"] == status
     assert verdict.hypotheses == 5
 
 
@@ -59,8 +57,6 @@ def test_a_family_that_fires_does_not_lift_a_component_whose_mean_stays_below():
     """E is the mean over families: one family at 10^6.1 among two gives 10^5.8."""
     verdict = judge(case(TEXT_MLP, {S: 6.1, U: -0.6}))
     assert statuses(verdict) == {"text.mlp": "inconclusive"}
-
-
 
 
 def test_order_alone_is_not_believed_without_a_witness():
@@ -97,7 +93,9 @@ def test_signs_are_refused_where_the_flip_check_failed():
 
 
 def test_attention_signs_are_refused_alike():
-    assert codes(judge(case(TEXT_ATTENTION, {V: 80.0}, signs_refused=True))) == {"text.attention": ["signs_refused"]}
+    assert codes(judge(case(TEXT_ATTENTION, {V: 80.0}, signs_refused=True))) == {
+        "text.attention": ["signs_refused"]
+    }
 
 
 def test_refused_signs_do_not_hide_order_with_a_witness():
@@ -107,14 +105,14 @@ def test_refused_signs_do_not_hide_order_with_a_witness():
 
 
 def test_channels_alone_never_accuse_a_body():
-    verdict = judge(case(TEXT_MLP, {U: -0.6, S: -0.6, C: 200.0}))
+    verdict = judge(case(TEXT_MLP, {U: -0.6, S: -0.6, C: 200.0}), older=True)
     assert statuses(verdict) == {"text.mlp": "shared_basis"}
     assert verdict.kind is VerdictKind.SHARED_BASIS
     assert verdict.inherited_share == 0
 
 
 def test_norms_alone_read_shared_basis_at_most():
-    verdict = judge(case(TEXT_NORMS, {C: 200.0}, local=100.0, effect=0.99), case(TEXT_MLP, QUIET))
+    verdict = judge(case(TEXT_NORMS, {C: 200.0}, local=100.0, effect=0.9), case(TEXT_MLP, QUIET), older=True)
     assert statuses(verdict) == {"text.norms": "shared_basis", "text.mlp": "no_evidence"}
     assert verdict.kind is VerdictKind.SHARED_BASIS
 
@@ -128,7 +126,10 @@ def test_norms_settle_with_an_inherited_body():
 
 def test_norms_do_not_settle_with_the_body_of_another_tower():
     verdict = judge(
-        case(TEXT_NORMS, {C: 200.0}, local=100.0), case(TEXT_MLP, QUIET), case(VISION_MLP, {S: 200.0})
+        case(TEXT_NORMS, {C: 200.0}, local=100.0),
+        case(TEXT_MLP, QUIET),
+        case(VISION_MLP, {S: 200.0}),
+        older=True,
     )
     assert statuses(verdict)["text.norms"] == "shared_basis"
 
@@ -139,6 +140,14 @@ def test_norms_whose_values_disagree_do_not_settle_with_the_body():
     assert statuses(verdict)["text.norms"] == "shared_basis"
 
 
+def test_routers_settle_with_an_inherited_body():
+    router = Component("text", ComponentKind.ROUTER)
+    experts = case(Component("text", ComponentKind.EXPERTS), {S: 200.0})
+    verdict = judge(case(router, {C: 200.0}, effect=0.6, axis=AxisSize(64, 8)), experts)
+    assert statuses(verdict) == {"text.router": "inherited", "text.experts": "inherited"}
+    assert codes(verdict)["text.router"] == ["with_body"]
+
+
 def test_an_embedding_with_a_high_row_cosine_is_reused():
     verdict = judge(case(TEXT_EMBEDDING, {C: 200.0}, effect=0.8, learned=True), case(TEXT_MLP, QUIET))
     assert statuses(verdict)["text.embedding"] == "inherited"
@@ -147,7 +156,9 @@ def test_an_embedding_with_a_high_row_cosine_is_reused():
 
 
 def test_an_embedding_with_a_low_row_cosine_shares_a_basis_only():
-    verdict = judge(case(TEXT_EMBEDDING, {C: 200.0}, effect=0.2, learned=True), case(TEXT_MLP, QUIET))
+    verdict = judge(
+        case(TEXT_EMBEDDING, {C: 200.0}, effect=0.2, learned=True), case(TEXT_MLP, QUIET), older=True
+    )
     assert statuses(verdict)["text.embedding"] == "shared_basis"
     assert verdict.kind is VerdictKind.SHARED_BASIS
 
@@ -155,8 +166,29 @@ def test_an_embedding_with_a_low_row_cosine_shares_a_basis_only():
 def test_an_embedding_needs_more_than_relabelling_reaches():
     """Few rows: an accuser who relabels channels reaches a high cosine, so .5 does not say reuse."""
     short = AxisSize(n=4096, d=32)
-    verdict = judge(case(TEXT_EMBEDDING, {C: 200.0}, effect=0.5, axis=short), case(TEXT_MLP, QUIET))
-    assert statuses(verdict)["text.embedding"] == "shared_basis"
+    made = case(TEXT_EMBEDDING, {C: 200.0}, effect=0.5, axis=short)
+    assert statuses(judge(made, case(TEXT_MLP, QUIET), older=True))["text.embedding"] == "shared_basis"
+
+
+@pytest.mark.parametrize("component", [TEXT_EMBEDDING, TEXT_NORMS, TEXT_MLP], ids=str)
+def test_a_basis_that_relabelling_makes_is_doubted_without_a_date(component: Component):
+    """Whoever accuses may reorder and flip its own channels until they look like another model's."""
+    made = case(component, {C: 200.0}, local=100.0, effect=0.2), case(TEXT_ATTENTION, {V: -0.6})
+    assert statuses(judge(*made))[str(component)] == "inconclusive"
+    assert codes(judge(*made))[str(component)] == ["relabelling_guard"]
+    assert judge(*made).exit_status == 11
+    assert statuses(judge(*made, older=True))[str(component)] == "shared_basis"
+
+
+def test_a_basis_above_what_relabelling_reaches_stands_without_a_date():
+    verdict = judge(case(TEXT_MLP, {U: -0.6, C: 200.0}, effect=0.4))
+    assert statuses(verdict) == {"text.mlp": "shared_basis"}
+    assert verdict.exit_status == 10
+
+
+def test_a_basis_stands_beside_an_inherited_component_of_its_tower():
+    verdict = judge(case(TEXT_EMBEDDING, {C: 200.0}, effect=0.03), case(TEXT_MLP, {S: 200.0}))
+    assert statuses(verdict) == {"text.embedding": "shared_basis", "text.mlp": "inherited"}
 
 
 def test_the_relabelling_level_is_that_of_the_specification():
@@ -167,7 +199,9 @@ def test_the_relabelling_level_is_that_of_the_specification():
     assert Policy().relabelling_level(AxisSize(n=10**6, d=1)) == 1.0
 
 
-@pytest.mark.parametrize(("older", "status"), [(None, "inconclusive"), (False, "inconclusive"), (True, "inherited")])
+@pytest.mark.parametrize(
+    ("older", "status"), [(None, "inconclusive"), (False, "inconclusive"), (True, "inherited")]
+)
 def test_a_cosine_that_relabelling_reaches_needs_a_public_date(older: bool | None, status: str):
     verdict = judge(case(TEXT_MLP, {U: 80.0}, local=40.0, effect=0.05), older=older)
     assert statuses(verdict) == {"text.mlp": status}
@@ -305,7 +339,13 @@ POWERS = st.floats(-3, 300)
 FAMILIES = st.dictionaries(st.sampled_from(Family), POWERS, min_size=1)
 
 
-@given(FAMILIES, st.one_of(st.none(), POWERS), st.floats(-1, 1), st.booleans(), st.sampled_from([None, True, False]))
+@given(
+    FAMILIES,
+    st.one_of(st.none(), POWERS),
+    st.floats(-1, 1),
+    st.booleans(),
+    st.sampled_from([None, True, False]),
+)
 def test_nothing_below_the_threshold_is_ever_inherited(families, local, effect, refused, older):
     """The stated rate of false accusation rests on this one line."""
     made = case(TEXT_MLP, families, local=local, effect=effect, signs_refused=refused)

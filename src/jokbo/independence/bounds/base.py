@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -30,8 +30,8 @@ SCRAMBLED = "scrambled"
 N_PLANTS = 299
 """Without a miss, they show that 99 % are found, with 95 % confidence: ``.99^299 < .05``."""
 
-BATCHES = (20, 93, 186)
-"""Plants made at a time; a value that misses early is given up early."""
+BATCHES = (20, *(31,) * 9)
+"""Plants made at a time: few, so that a value that misses is given up early and arrays stay in the cache."""
 
 
 class Kind(StrEnum):
@@ -142,7 +142,13 @@ Plant = Callable[[Kind, float, int, np.random.Generator], Bool[np.ndarray, " pla
 
 
 def search(
-    plant: Plant, alignment: str, kind: Kind, *, n_plants: int, draw: Callable[[int], np.random.Generator]
+    plant: Plant,
+    alignment: str,
+    kind: Kind,
+    *,
+    n_plants: int,
+    draw: Callable[[int], np.random.Generator],
+    known: Bound | None = None,
 ) -> Bound:
     """Plant from the largest value of the grid downwards, until one is missed.
 
@@ -150,9 +156,15 @@ def search(
     ----------
     draw : callable
         Generator of the numbered batch: all values and kinds plant into the same pairs.
+    known : Bound, optional
+        Of a heavier disguise that this plant would be found under as well: only smaller values are tried.
     """
-    best: Bound | None = None
+    best = None
+    if known is not None and known.value is not None:
+        best = replace(known, alignment=alignment)
     for value in sorted(kind.grid, reverse=True):
+        if best is not None and best.value is not None and value >= best.value:
+            continue
         made = misses = 0
         for number, size in enumerate(_batches(n_plants)):
             misses += int((~plant(kind, value, size, draw(number))).sum())
@@ -160,9 +172,8 @@ def search(
             if misses:
                 break
         if misses:
-            return best or Bound(
-                alignment, kind, None, True, Reason("largest_plant_missed", {"largest": value}), made, misses
-            )
+            missed = Reason("largest_plant_missed", {"largest": value})
+            return best or Bound(alignment, kind, None, True, missed, made, misses)
         best = Bound(alignment, kind, value, True, None, made, 0)
     assert best is not None
     return best
@@ -180,15 +191,6 @@ def _batches(n_plants: int) -> list[int]:
 def untested(alignment: str, reason: Reason) -> tuple[Bound, ...]:
     """One bound of each kind that says why there is none."""
     return tuple(Bound(alignment, kind, None, False, reason) for kind in Kind)
-
-
-def better(first: Sequence[Bound], second: Sequence[Bound]) -> tuple[Bound, ...]:
-    """Of two bounds of each kind the lower, named as in the first: what either finds is found."""
-    chosen = []
-    for a, b in zip(first, second, strict=True):
-        lower = b.value is not None and (a.value is None or b.value < a.value)
-        chosen.append(Bound(a.alignment, a.kind, b.value, True, None, b.n_plants, b.misses) if lower else a)
-    return tuple(chosen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,6 @@ class GatePlants:
         coins = np.zeros((plants, k))
         for row in range(plants):
             labels, flips = rng.permutation(k), rng.choice(np.array([-1.0, 1.0], dtype=np.float32), size=k)
-            # All rows were read and are matched by content: a run of copies shows as scattered ones do.
             c = np.full(k, value) if kind is Kind.COSINE else COPY_COSINE * (rng.random(k) < value)
             coins[row] = _match(pairing, rivals, labels, flips, c.astype(np.float32))
         return coin_bets(coins)

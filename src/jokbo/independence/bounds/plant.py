@@ -21,7 +21,6 @@ from jokbo.independence.bounds.base import (
     Kind,
     Plant,
     alignments,
-    better,
     clusters_of,
     search,
     untested,
@@ -138,36 +137,44 @@ class _Measuring:
         speaking = [f for f in evidence.families if not (body and f is Family.CHANNELS)]
         return Goal(self.log_threshold, self.log_witness, len(speaking))
 
-    def _search(self, plant: Plant, alignment: Alignment) -> tuple[Bound, ...]:
-        return tuple(self._one(plant, alignment, kind) for kind in Kind)
+    def _search(
+        self, plant: Plant, alignment: Alignment, known: Sequence[Bound] | None = None
+    ) -> tuple[Bound, ...]:
+        """One bound a kind; `known` are those of a heavier disguise of the same matrices."""
+        heavier = known or (None,) * len(Kind)
+        return tuple(self._one(plant, alignment, kind, k) for kind, k in zip(Kind, heavier, strict=True))
 
-    def _one(self, plant: Plant, alignment: Alignment, kind: Kind) -> Bound:
+    def _one(self, plant: Plant, alignment: Alignment, kind: Kind, known: Bound | None = None) -> Bound:
         name = f"{self.purpose}/{self.component}/{alignment}"
 
         def draw(batch: int) -> np.random.Generator:
             return self.examination.bench.lot.draw(f"{name}/{batch}")
 
-        return search(plant, alignment, kind, n_plants=self.n_plants, draw=draw)
+        return search(plant, alignment, kind, n_plants=self.n_plants, draw=draw, known=known)
 
     def _units(self, exam: UnitExam) -> dict[str, tuple[Bound, ...]]:
         found: dict[str, tuple[Bound, ...]] = {}
-        for rotated, alignment in ((False, Alignment.SAME_BASIS), (True, Alignment.ROTATED)):
-            reason = _unordered(exam)
-            found[alignment] = (
-                self._search(UnitPlants(exam, self._goal(), rotated=rotated), alignment)
-                if reason is None
-                else untested(alignment, reason)
-            )
         blocks = matched_blocks(exam)
-        for alignment in (Alignment.UNITS_PERMUTED, Alignment.ROTATED_AND_PERMUTED):
-            reason = self._unit_refusal(exam, alignment, blocks)
-            if reason is not None:
-                found[alignment] = untested(alignment, reason)
-                continue
-            plant = self._gates(exam, alignment, blocks)
-            cosine, scattered = (self._one(plant, alignment, kind) for kind in (Kind.COSINE, Kind.SCATTERED))
-            found[alignment] = cosine, replace(scattered, kind=Kind.CONTIGUOUS), scattered
-        return _lowered(found)
+        for alignment, heavier in _HEAVIER.items():
+            reason = self._unit_refusal(exam, heavier, blocks)
+            if reason is None:
+                plant = self._gates(exam, heavier, blocks)
+                cosine, scattered = (
+                    self._one(plant, heavier, kind) for kind in (Kind.COSINE, Kind.SCATTERED)
+                )
+                # Units matched by content: a run of copies shows as scattered ones do.
+                found[heavier] = cosine, replace(scattered, kind=Kind.CONTIGUOUS), scattered
+            else:
+                found[heavier] = untested(heavier, reason)
+            unordered = _unordered(exam)
+            if unordered is None:
+                rows = UnitPlants(exam, self._goal(), rotated=alignment is Alignment.ROTATED)
+                found[alignment] = self._search(rows, alignment, found[heavier])
+            else:
+                found[alignment] = (
+                    _as(alignment, found[heavier]) if reason is None else untested(alignment, unordered)
+                )
+        return found
 
     def _gates(
         self, exam: UnitExam, alignment: Alignment, blocks: Sequence[tuple[Block, Block]]
@@ -241,23 +248,23 @@ class _Measuring:
 
     def _attention(self, exam: AttentionExam) -> dict[str, tuple[Bound, ...]]:
         found: dict[str, tuple[Bound, ...]] = {}
-        found[Alignment.SAME_BASIS] = (
-            untested(Alignment.SAME_BASIS, Reason("signs_refused"))
-            if exam.value_cosines is None
-            else self._search(ValuePlants(exam, self._goal()), Alignment.SAME_BASIS)
-        )
         chosen = head_layers(exam)
-        for alignment in (Alignment.UNITS_PERMUTED, Alignment.ROTATED_AND_PERMUTED):
+        for alignment, heavier in _HEAVIER.items():
             wishes = [head_wishes(exam, side, chosen[side]) for side in (0, 1)]
-            reason = self._tensor_refusal(exam, alignment, wishes)
-            if reason is not None:
-                found[alignment] = untested(alignment, reason)
-                continue
-            found[alignment] = self._search(self._heads(exam, chosen, alignment), alignment)
-        # Rows read by number tell nothing once rotated; the whole matrices do, heads permuted or not.
-        both = found[Alignment.ROTATED_AND_PERMUTED]
-        found[Alignment.ROTATED] = tuple(replace(bound, alignment=Alignment.ROTATED) for bound in both)
-        return _lowered(found)
+            reason = self._tensor_refusal(exam, heavier, wishes)
+            found[heavier] = (
+                self._search(self._heads(exam, chosen, heavier), heavier)
+                if reason is None
+                else untested(heavier, reason)
+            )
+            # Rows read by number tell nothing once rotated; whole matrices do, heads permuted or not.
+            if alignment is Alignment.ROTATED:
+                found[alignment] = _as(alignment, found[heavier])
+            elif exam.value_cosines is None:
+                found[alignment] = untested(alignment, Reason("signs_refused"))
+            else:
+                found[alignment] = self._search(ValuePlants(exam, self._goal()), alignment, found[heavier])
+        return found
 
     def _heads(
         self, exam: AttentionExam, chosen: tuple[list[int], list[int]], alignment: Alignment
@@ -288,8 +295,7 @@ class _Measuring:
             plant = self._columns(exam)
         same = self._search(plant, Alignment.SAME_BASIS)
         # A permutation of units does not touch the channels of a table or of a norm.
-        permuted = tuple(replace(bound, alignment=Alignment.UNITS_PERMUTED) for bound in same)
-        return {Alignment.SAME_BASIS: same, Alignment.UNITS_PERMUTED: permuted}
+        return {Alignment.SAME_BASIS: same, Alignment.UNITS_PERMUTED: _as(Alignment.UNITS_PERMUTED, same)}
 
     def _norms(self, exam: NormExam) -> Plant:
         lot = exam.bench.lot
@@ -311,14 +317,15 @@ class _Measuring:
         return OrderPlants(x, y, record=exam.record, goal=self._goal(), channels=channels, rows=rows)
 
 
-def _lowered(found: dict[str, tuple[Bound, ...]]) -> dict[str, tuple[Bound, ...]]:
-    """A test that matches by content finds what keeps its place as well."""
-    for plain, disguised in (
-        (Alignment.SAME_BASIS, Alignment.UNITS_PERMUTED),
-        (Alignment.ROTATED, Alignment.ROTATED_AND_PERMUTED),
-    ):
-        found[plain] = better(found[plain], found[disguised])
-    return found
+_HEAVIER = {
+    Alignment.SAME_BASIS: Alignment.UNITS_PERMUTED,
+    Alignment.ROTATED: Alignment.ROTATED_AND_PERMUTED,
+}
+"""What a test that matches by content finds under the second, it finds under the first."""
+
+
+def _as(alignment: Alignment, bounds: Sequence[Bound]) -> tuple[Bound, ...]:
+    return tuple(replace(bound, alignment=alignment) for bound in bounds)
 
 
 def _unordered(exam: UnitExam) -> Reason | None:

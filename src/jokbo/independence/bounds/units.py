@@ -28,8 +28,8 @@ from jokbo.independence.exams.units import UnitExam
 from jokbo.independence.grams import AxisGrams
 from jokbo.independence.rank_betting import LOCAL_BLOCK
 
-CHUNK = 1 << 20
-"""Cosines formed at a time: a few arrays of 8 MB."""
+CHUNK = 1 << 17
+"""Cosines formed at a time: a few arrays of 1 MB."""
 
 SCORES = 3
 """Scores that the exam averages in a cluster: direct, anchored, fixed points; two of them locally as well."""

@@ -89,9 +89,10 @@ class AttentionExam:
         values = lot.window(f"{self.component}/values", self.record.axes[Family.ATTENTION].n, plan.values)
         chosen = self._choose(count, values)
         rows = self._fetch(Role.ATTN_V, chosen, values)
-        self.tied_layers = self._tie(rows)
+        ties = [tie_rows(side.rows) for side in rows]
+        self.tied_layers = self._tie(rows, ties)
         self.pairs = pair_layers(*chosen, tied=self.tied_layers)
-        believed = self._check_signs(rows)
+        believed = self._check_signs(rows, ties)
         self.value_cosines = row_cosines(*rows, self.pairs) if believed else None
         self.record.results += attention_signs(
             self.value_cosines, self._rotary(chosen), self.pairs, component=self.component, stage=stage
@@ -99,20 +100,20 @@ class AttentionExam:
         if not self.record.results:
             self.record.reason = Reason("signs_refused")
 
-    def _tie(self, rows: list[HeadRows]) -> dict[int, int]:
+    def _tie(self, rows: list[HeadRows], ties: list[dict[int, int]]) -> dict[int, int]:
         """Join the layers that the MLPs tie with those whose value rows depend on one another."""
         numbers = {layer: k for k, layer in enumerate(rows[0].layers)}
         known = {numbers[a]: numbers[b] for a, b in self.tied_layers.items() if a in numbers and b in numbers}
-        own = [tie_rows(side.rows) for side in rows if side.layers == rows[0].layers]
+        own = [tie for tie, side in zip(ties, rows, strict=True) if side.layers == rows[0].layers]
         tied = join_ties({k: k for k in range(len(numbers))}, known, *own)
         return {layer: rows[0].layers[tied[k]] for layer, k in numbers.items()}
 
-    def _check_signs(self, rows: list[HeadRows]) -> bool:
+    def _check_signs(self, rows: list[HeadRows], ties: list[dict[int, int]]) -> bool:
         """E0(c) on value channels: do their signs repeat along the axis of either model?"""
-        checks = [
-            AxisCheck(who, f"{self.component}.values", sign_structure(side.rows), "repeats along the axis")
-            for who, side in zip(("reference", "candidate"), rows, strict=True)
-        ]
+        checks = []
+        for who, side, tie in zip(("reference", "candidate"), rows, ties, strict=True):
+            pvalue = sign_structure(side.rows[sorted(set(tie.values()))])
+            checks.append(AxisCheck(who, f"{self.component}.values", pvalue, "repeats along the axis"))
         self.record.checks += checks
         refused = not all(check.passed for check in checks)
         if refused and not self.record.signs_refused:
@@ -183,7 +184,7 @@ class AttentionExam:
             return
         pairs = pair_layers(*chosen, tied=self.tied_layers)
         a, b = self._fetch(Role.ATTN_V, chosen, rows)
-        if self.record.signs_refused or not self._check_signs([a, b]):
+        if self.record.signs_refused or not self._check_signs([a, b], [tie_rows(a.rows), tie_rows(b.rows)]):
             return
         for alignment, turn in ((Alignment.UNITS_PERMUTED, None), (Alignment.ROTATED_AND_PERMUTED, rotation)):
             if alignment is Alignment.ROTATED_AND_PERMUTED and turn is None:

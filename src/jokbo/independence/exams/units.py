@@ -15,6 +15,7 @@ from jokbo.independence.fixed_points import fixed_points
 from jokbo.independence.grams import AxisGrams, normalise, unit_grams
 from jokbo.independence.index_structure import (
     MAX_PVALUE,
+    SIGN_ROWS,
     AxisCheck,
     axis_features,
     sign_balance,
@@ -150,7 +151,7 @@ class UnitExam:
         self.heads = {block: reference.blocks[tied[k]] for k, block in enumerate(reference.blocks)}
         signed = frozenset({Role.FFN_UP}) if self.signed else frozenset()
         grams = unit_grams(reference, candidate, clusters=tied, signed=signed)
-        self._check_axis(reference, candidate, grams)
+        self._check_axis(reference, candidate, grams, ties)
         if not record.order_refused:
             order = lot.draw(f"{self.component}/order").permutation(m)
             record.results += rank_betting(grams, component=self.component, stage=stage, order=order)
@@ -180,16 +181,19 @@ class UnitExam:
                     channel_signs(*flat, component=self.component, stage=stage, matching="number")
                 )
 
-    def _check_axis(self, reference: UnitRows, candidate: UnitRows, grams: AxisGrams) -> None:
+    def _check_axis(
+        self, reference: UnitRows, candidate: UnitRows, grams: AxisGrams, ties: list[dict[int, int]]
+    ) -> None:
         """E0 on the units of each model alone."""
         sides = (("reference", reference, grams.reference), ("candidate", candidate, grams.candidate))
-        for who, rows, own in sides:
+        for (who, rows, own), tie in zip(sides, ties, strict=True):
             features = axis_features([rows.rows[role] for role in UNIT_ROLES if role in rows.rows])
             rng = self.bench.lot.draw(f"{self.component}/index structure/{who}")
             self.record.check_order(who, f"{self.component}.units", Family.UNITS, features, own, rows.index, rng)
             if self.signed:
-                balance = sign_balance(rows.rows[Role.FFN_GATE], rows.rows[Role.FFN_UP])
-                repeats = sign_structure(rows.rows[Role.FFN_UP])
+                heads = sorted(set(tie.values()))  # copies of a block repeat its signs and prove nothing twice
+                gate, up = rows.rows[Role.FFN_GATE][heads], rows.rows[Role.FFN_UP][heads]
+                balance, repeats = sign_balance(gate, up), sign_structure(up)
                 self.record.checks.append(AxisCheck(who, f"{self.component}.signs", balance, "cos(gate, up)"))
                 self.record.checks.append(AxisCheck(who, f"{self.component}.signs", repeats, "repeats along the axis"))
                 self.record.signs_refused |= min(balance, repeats) <= MAX_PVALUE
@@ -210,14 +214,19 @@ class UnitExam:
             if same:
                 held.clear()  # one layer of each model in memory at a time
             theirs = self._whole(1, b)
+            self._check_whole("candidate", theirs)
             for a in partners:
                 if a not in held:
                     held[a] = self._whole(0, a)
+                    self._check_whole("reference", held[a])
                 overlaps.append(self._match(a, held[a], theirs, rotation, matches))
         if not overlaps:
             self.record.notes.append(Reason("budget_excludes_tensors"))
             return
         self.overlap = float(np.median(overlaps)) if same else float(max(overlaps))
+        if self.record.signs_refused:
+            self.record.notes.append(Reason("signs_refused"))
+            return
         for alignment, found in matches.items():
             self.record.results.append(
                 unit_signs_by_gate(found, component=self.component, alignment=alignment, stage="tensors")
@@ -250,6 +259,12 @@ class UnitExam:
         """The block's cluster; one for all where the blocks' own dependence was not tested."""
         head = self.heads.get(block)
         return Cluster(head.layer, head.expert.index if head.expert else None) if head else Cluster(0)
+
+    def _check_whole(self, who: str, rows: dict[Role, np.ndarray]) -> None:
+        """E0(c) on a whole matrix: tiles longer than the window of the rows stage."""
+        repeats = sign_structure(rows[Role.FFN_UP][None, :, :SIGN_ROWS])
+        self.record.checks.append(AxisCheck(who, f"{self.component}.signs", repeats, "repeats in whole matrices"))
+        self.record.signs_refused |= repeats <= MAX_PVALUE
 
     def _whole(self, side: int, block: Block) -> dict[Role, np.ndarray]:
         rows = fetch_units(self.bench.ledgers[side], self.component.tower, [block], np.arange(self.counts[side]))

@@ -8,6 +8,7 @@ from jokbo.report.figures.svg import element, every, line, rect, svg, text, text
 
 SIDE, LEFT, GAP, TOP, BOTTOM = 330.0, 64.0, 76.0, 30.0, 108.0
 LEVELS = 250
+MAX_CELL = 44.0
 MISSING = LEVELS + 1
 _STOPS = ((-1.0, (23, 64, 122)), (-0.5, (103, 150, 199)), (0.0, (244, 243, 238)), (0.5, (218, 152, 94)), (1.0, (133, 59, 14)))
 """Told apart by people who do not see red and green alike, and by their lightness in print."""
@@ -30,7 +31,7 @@ PALETTE = [*(colour(2 * k / LEVELS - 1) for k in range(LEVELS + 1)), (128, 128, 
 def draw_heatmap(chart: HeatmapChart) -> str:
     """Draw heatmaps side by side."""
     rows, columns = len(chart.row_labels), len(chart.column_labels)
-    cell = SIDE / max(rows, columns)
+    cell = min(SIDE / max(rows, columns), MAX_CELL)
     width, height = cell * columns, cell * rows
     total = LEFT + len(chart.panels) * width + (len(chart.panels) - 1) * GAP + 14
     drawn = []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jokbo.report.figures.charts import LimitChart, LimitPanel
 from jokbo.report.figures.svg import line, rect, svg, text, text_width
 
-WIDTH, ROW, HEAD, FOOT, RIGHT = 860.0, 26.0, 34.0, 38.0, 16.0
+WIDTH, ROW, HEAD, FOOT, RIGHT = 860.0, 26.0, 34.0, 38.0, 26.0
 LEAST_SHARE = 0.001
 
 
@@ -31,7 +31,7 @@ def _panel(panel: LimitPanel, left: float, y: float) -> list[str]:
     top, bottom = y + HEAD, y + HEAD + ROW * len(panel.rows)
     drawn = [text(panel.axis, left, y + 18, class_="ink strong")]
     for tick in (0.001, 0.01, 0.1, 1.0) if panel.log else (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        label = f"{tick * 100:g} %" if panel.log else f"{tick:g}"
+        label = f"{tick * 100:g}%" if panel.log else f"{tick:g}"
         drawn.append(line(across(tick), top, across(tick), bottom, "grid"))
         drawn.append(text(label, across(tick), bottom + 18, anchor="middle", class_="dim"))
     for k, row in enumerate(panel.rows):

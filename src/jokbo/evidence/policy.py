@@ -1,0 +1,52 @@
+"""The thresholds of a verdict: a named, versioned policy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from jokbo.independence.exams.base import AxisSize
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Thresholds of a verdict; any change makes a new version.
+
+    Attributes
+    ----------
+    min_evalue : float
+        E-value that one component needs, times the number of components tested: the chance of
+        a false accusation of two independent models is at most its inverse.
+    min_witness : float
+        E-value of the local form, or of another family, where the first rests on order.
+    min_unclear : float
+        From here on, evidence below the threshold is called inconclusive, not absent.
+    relabelling_factor : float
+        Safety factor on the cosine that relabelling one's own units can reach.
+    min_reuse_cosine : float
+        Mean row cosine from which shared channels of an embedding mean shared rows.
+    min_subspace_overlap : float
+        Overlap of leading subspaces from which an embedding's learned content counts as shared.
+    """
+
+    name: str = "jokbo"
+    version: int = 1
+    min_evalue: float = 1e6
+    min_witness: float = 1e3
+    min_unclear: float = 1e3
+    relabelling_factor: float = 1.5
+    min_reuse_cosine: float = 0.3
+    min_subspace_overlap: float = 0.3
+
+    def log_threshold(self, hypotheses: int) -> float:
+        """Natural log of the e-value that one of `hypotheses` components needs."""
+        return math.log(self.min_evalue * max(hypotheses, 1))
+
+    def relabelling_level(self, axis: AxisSize) -> float:
+        """Mean cosine that an accuser could reach by relabelling `n` rows of width `d`.
+
+        ``1.5 x .85 sqrt(2 ln n / d)``: the largest of `n` chance cosines, with a safety factor.
+        """
+        if axis.n < 2 or axis.d < 1:
+            return 1.0
+        return min(1.0, self.relabelling_factor * 0.85 * math.sqrt(2 * math.log(axis.n) / axis.d))
