@@ -13,7 +13,7 @@ from benchmarks.populations import POPULATIONS, Population
 from benchmarks.tally import Tally, failures
 
 SEED = 7
-PAIRS = {False: 26, True: 10}
+PAIRS = {False: 12, True: 4}
 """End-to-end pairs of each plain and of each structured population."""
 
 

@@ -94,6 +94,8 @@ def test_parts_alike_by_a_common_start_are_not_called_reuse(pair: Relation):
     check_document(found)
     allowed = set().union(*(COMPONENTS[name] for name in pair.component)) | {"text.norms"}
     assert dependent(found) <= allowed
+    assert found.verdict.kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE
+    assert found.verdict.inherited_share is None
 
 
 @pytest.mark.parametrize("pair", relations("component-reuse"), ids=str)
@@ -115,7 +117,9 @@ def test_only_the_reused_component_is_named(pair: Relation):
 
 def test_the_two_tower_pair_shares_its_vision_tower_and_no_more():
     found = run("tower-a", "tower-b")
-    by_tower = {tower: {s for c, s in statuses(found).items() if c.startswith(tower)} for tower in ("text", "vision")}
+    by_tower = {
+        tower: {s for c, s in statuses(found).items() if c.startswith(tower)} for tower in ("text", "vision")
+    }
     assert by_tower["text"] == {"no_evidence"}
     assert by_tower["vision"] == {"inherited", "not_comparable"}
     assert found.verdict.inherited_share is not None

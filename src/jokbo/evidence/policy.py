@@ -26,7 +26,8 @@ class Policy:
     min_reuse_cosine : float
         Mean row cosine from which shared channels of an embedding mean shared rows.
     min_subspace_overlap : float
-        Overlap of leading subspaces from which an embedding's learned content counts as shared.
+        Overlap of leading subspaces from which an embedding's learned content counts as shared. On
+        really trained models reuse scores .73 to .99, one start with other data .27 to .41, chance .06.
     """
 
     name: str = "jokbo"
@@ -36,7 +37,7 @@ class Policy:
     min_unclear: float = 1e3
     relabelling_factor: float = 1.5
     min_reuse_cosine: float = 0.3
-    min_subspace_overlap: float = 0.3
+    min_subspace_overlap: float = 0.55
 
     def log_threshold(self, hypotheses: int) -> float:
         """Natural log of the e-value that one of `hypotheses` components needs."""

@@ -18,8 +18,9 @@ from typing import Any
 from jokbo.errors import EvidenceError
 
 KEYWORDS = frozenset(
-    "$schema $id $defs $ref title description type const enum pattern minimum maximum properties required "
-    "additionalProperties propertyNames items prefixItems minItems maxItems anyOf".split()
+    ["$schema", "$id", "$defs", "$ref", "title", "description", "type", "const", "enum", "pattern", "minimum"]
+    + ["maximum", "properties", "required", "additionalProperties", "propertyNames", "items", "prefixItems"]
+    + ["minItems", "maxItems", "anyOf"]
 )
 """Keywords that the schema may use: those that :func:`check` knows."""
 
@@ -113,7 +114,8 @@ def _object_problems(value: Mapping[str, Any], rule: Schema, path: str) -> Itera
 def _array_problems(value: list[Any], rule: Schema, path: str) -> Iterator[Problem]:
     least, most = rule.get("minItems", 0), rule.get("maxItems", math.inf)
     if not least <= len(value) <= most:
-        yield path, f"expected {least if least == most else f'{least} or more'} items, found {len(value)}"
+        wanted = least if least == most else f"{least} to {most}" if most < math.inf else f"{least} or more"
+        yield path, f"expected {wanted} items, found {len(value)}"
         return
     first = rule.get("prefixItems", ())
     for k, each in enumerate(value):

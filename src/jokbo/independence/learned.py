@@ -4,8 +4,10 @@ Two models that share nothing but their random start agree in the order and the 
 units, and every exact test says so, rightly. But gains start at one and leading singular
 directions start at chance: where these agree, one model learned from what the other had learned.
 
-Both measures are calibrated, not exact: measured on really trained models, continued
-pre-training scores .87 and .64, a shared start with other data .07 and .04, chance .00 and .02.
+Both measures are calibrated, not exact. On the zoo: continued pre-training .86 and .60, a half
+merge .72 and .46; a shared start with other data at most .23 and .18; chance .04 and .08. Embeddings
+and output heads, which learn the same things from like data, have a threshold of their own in
+the policy: lineage at least .73, a shared start at most .41.
 They choose between two names of a dependence that the exact tests have already shown; they never accuse.
 """
 
@@ -18,7 +20,7 @@ from jaxtyping import Float
 
 LEADING = 8
 MIN_NORM_CORRELATION = 0.4
-MIN_SUBSPACE_OVERLAP = 0.3
+MIN_SUBSPACE_OVERLAP = 0.4
 
 
 @dataclass(frozen=True, slots=True)

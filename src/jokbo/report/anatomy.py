@@ -110,10 +110,17 @@ def render_anatomy(document: Mapping[str, Any], *, lang: str, console: Console) 
         )
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, justify in (("component", "left"), ("parameters", "right"), ("share", "right"), ("roles", "left")):
+    for column, justify in (
+        ("component", "left"),
+        ("parameters", "right"),
+        ("share", "right"),
+        ("roles", "left"),
+    ):
         table.add_column(t(f"anatomy.{column}"), justify=justify)  # type: ignore[arg-type]
     for row in document["components"]:
-        shapes = [f"{r['role']} {'x'.join(map(str, r['shape']))}" for r in row["roles"] if r["kind"] == "weight"]
+        shapes = [
+            f"{r['role']} {'x'.join(map(str, r['shape']))}" for r in row["roles"] if r["kind"] == "weight"
+        ]
         more = f" +{len(shapes) - MAX_SHAPES}" if len(shapes) > MAX_SHAPES else ""
         table.add_row(
             row["component"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,9 @@ def _limits(document: Document, t: Texts) -> Iterator[_Limit]:
 
 def brief_limit(component: Mapping[str, Any], t: Texts) -> str:
     """The limit for undisguised weights, for the component table; empty where there is none."""
-    plain = {b["kind"]: b["value"] for b in component["bounds"] if b["alignment"] == "same_basis" and b["tested"]}
+    plain = {
+        b["kind"]: b["value"] for b in component["bounds"] if b["alignment"] == "same_basis" and b["tested"]
+    }
     if plain.get("cosine") is not None:
         return t("limits.brief", value=t.fixed(plain["cosine"], 2))
     share = plain.get("contiguous_share")
@@ -67,11 +70,14 @@ def probability(plants: int, misses: int) -> float:
     """
     if plants <= misses:
         return 0.0
-    if misses == 0:
-        return float((1 - CONFIDENCE) ** (1 / plants))
-    from scipy.stats import beta
-
-    return float(beta.ppf(1 - CONFIDENCE, plants - misses, misses + 1))
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        tail = sum(
+            math.comb(plants, k) * (1 - middle) ** k * middle ** (plants - k) for k in range(misses + 1)
+        )
+        low, high = (middle, high) if tail < 1 - CONFIDENCE else (low, middle)
+    return low
 
 
 def limits(document: Document, t: Texts) -> Section:
@@ -84,19 +90,32 @@ def limits(document: Document, t: Texts) -> Section:
         key = "none_identical" if identical else "none" if "no_evidence" in statuses else "none_needed"
         return Section("limits", title, (t(f"limits.{key}"),))
     said, items = _sentences(found, t)
+    charts = _chart(found, t)
     return Section(
-        "limits", title, (t("limits.lead"), *said), charts=_chart(found, t), items=(*items, *_untested(found, t)),
-        folded=(_table(found, t),),
-    )  # fmt: skip
+        "limits",
+        title,
+        (t("limits.lead"), *said),
+        charts=charts,
+        items=(*items, *_untested(found, t)),
+        # Without a bar to draw there is no figure to carry the table.
+        folded=() if charts else (_table(found, t),),
+    )
 
 
 def _sentences(found: list[_Limit], t: Texts) -> tuple[list[str], list[str]]:
     """What holds for all limits, and a sentence a part for undisguised weights."""
     plain = [limit for limit in found if limit.alignment == "same_basis" and limit.bound["tested"]]
     shown = [limit for limit in plain if limit.bound["value"] is not None]
-    trials = {(limit.bound["n_plants"], limit.bound["misses"]) for limit in found if limit.bound["value"] is not None}
+    trials = {
+        (limit.bound["n_plants"], limit.bound["misses"])
+        for limit in found
+        if limit.bound["value"] is not None
+    }
     alike = trials if len(trials) == 1 else set()
-    said = [t("limits.same", plants=t.number(plants), probability=_chance(plants, misses, t)) for plants, misses in alike]
+    said = [
+        t("limits.same", plants=t.number(plants), probability=_chance(plants, misses, t))
+        for plants, misses in alike
+    ]
     items = []
     for part in dict.fromkeys(limit.part for limit in plain):
         mine = [limit for limit in shown if limit.part == part]
@@ -107,7 +126,13 @@ def _sentences(found: list[_Limit], t: Texts) -> tuple[list[str], list[str]]:
             numbers = {"plants": t.number(plants), "hits": t.number(plants - misses)}
             chance = _chance(plants, misses, t)
             items.append(
-                t("limits.sentence_chance", part=capital(part), limits=_listed([limit], t), probability=chance, **numbers)
+                t(
+                    "limits.sentence_chance",
+                    part=capital(part),
+                    limits=_listed([limit], t),
+                    probability=chance,
+                    **numbers,
+                )
             )
         missed = [t(f"limits.{x.kind}") for x in plain if x.part == part and x.bound["value"] is None]
         if missed:
@@ -122,7 +147,9 @@ def _listed(mine: list[_Limit], t: Texts) -> str:
     shares = {kind: value for kind, value in values.items() if kind != "cosine"}
     if len(shares) == 2 and len(set(shares.values())) == 1:
         value = next(iter(shares.values()))
-        said.append(t("limits.of_full") if value == 1 else t("limits.of_both", value=_value("share", value, t)))
+        said.append(
+            t("limits.of_full") if value == 1 else t("limits.of_both", value=_value("share", value, t))
+        )
     else:
         for kind, value in shares.items():
             whole = value == 1 and kind == "contiguous_share"
@@ -146,8 +173,8 @@ def _untested(found: list[_Limit], t: Texts) -> list[str]:
         alike: dict[tuple[str, ...], list[str]] = {}
         for part, disguises in parts.items():
             alike.setdefault(tuple(disguises), []).append(part)
-        for disguises, names in alike.items():
-            said.append(t("limits.untested", disguises=joined(disguises, t), parts=joined(names, t), why=why))
+        for missing, names in alike.items():
+            said.append(t("limits.untested", disguises=joined(missing, t), parts=joined(names, t), why=why))
     return said
 
 
@@ -191,7 +218,7 @@ def _chart(found: list[_Limit], t: Texts) -> tuple[LimitChart, ...]:
             title=t("limits.chart"),
             lead=t("limits.chart_lead"),
             alt=alt,
-            data=(),
+            data=(_table(found, t),),
             panels=tuple(panels),
         ),
     )

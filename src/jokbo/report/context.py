@@ -7,7 +7,16 @@ from typing import Any
 
 from jokbo.errors import EvidenceError
 from jokbo.report.bounds import limits
-from jokbo.report.details import checks, component_rows, evidence_digest, learning, legend, model_card, read, repeat
+from jokbo.report.details import (
+    checks,
+    component_rows,
+    evidence_digest,
+    learning,
+    legend,
+    model_card,
+    read,
+    repeat,
+)
 from jokbo.report.parts import ComponentRow, Headline, KeyNumber, ModelCard, Report, Section
 from jokbo.report.scores import scores
 from jokbo.report.strength import evidence
@@ -15,7 +24,18 @@ from jokbo.report.tables import Table
 from jokbo.report.texts import NAME_CLOSES, NAME_OPENS, Texts, clean, detect_language
 from jokbo.report.wording import caveats, headline, model_names
 
-__all__ = ["ComponentRow", "Headline", "KeyNumber", "ModelCard", "Report", "Section", "Table", "build_report", "detect_language", "plain"]
+__all__ = [
+    "ComponentRow",
+    "Headline",
+    "KeyNumber",
+    "ModelCard",
+    "Report",
+    "Section",
+    "Table",
+    "build_report",
+    "detect_language",
+    "plain",
+]
 
 _TERMS = (
     "weights", "independent", "evidence_value", "agreement", "hidden_unit", "channel", "norm", "embedding",
@@ -46,8 +66,8 @@ def build_report(document: Mapping[str, Any], lang: str) -> Report:
         return _build(document, t)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise EvidenceError(
-            f"The evidence does not follow its schema ({type(error).__name__}: {clean(error)}); no report was made. "
-            "Write it again with `jokbo compare --json`."
+            f"The evidence does not follow its schema ({type(error).__name__}: {clean(error)}), so there is "
+            "no report. Write it again with `jokbo compare --json`."
         ) from error
 
 

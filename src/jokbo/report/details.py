@@ -87,7 +87,9 @@ def short(digest_text: str) -> str:
 
 def checks(document: Document, t: Texts) -> Section:
     """E0: whether the axes may be used."""
-    words = {c["component"]: capital(component_name(c["tower"], c["kind"], t)) for c in document["components"]}
+    words = {
+        c["component"]: capital(component_name(c["tower"], c["kind"], t)) for c in document["components"]
+    }
     found = [check for c in ordered(document) for check in c["checks"]]
     rows = []
     for check in found:
@@ -188,7 +190,9 @@ def repeat(document: Document, t: Texts) -> Section:
         if model["commit"] is not None:
             rows.append((t("repeat.commit_of", model=names[role]), clean(model["commit"])))
         rows.append((t("repeat.rows_of", model=names[role]), clean(model["read"]["sha256"])))
-    software = ", ".join(f"{clean(key)} {clean(value)}" for key, value in document.get("software", {}).items())
+    software = ", ".join(
+        f"{clean(key)} {clean(value)}" for key, value in document.get("software", {}).items()
+    )
     rows += [
         (t("repeat.schema"), clean(document["schema"])),
         (t("repeat.jokbo"), clean(document["jokbo"])),
@@ -196,7 +200,9 @@ def repeat(document: Document, t: Texts) -> Section:
         (t("repeat.evidence_digest"), evidence_digest(document)),
     ]
     table = Table(t("repeat.caption"), (t("repeat.item"), t("repeat.value")), tuple(rows), (), (1,))
-    return Section("repeat", t("repeat.title"), (t("repeat.lead"),), tables=(table,), code=t("repeat.command"))
+    return Section(
+        "repeat", t("repeat.title"), (t("repeat.lead"),), tables=(table,), code=t("repeat.command")
+    )
 
 
 def evidence_digest(document: Document) -> str:

@@ -46,11 +46,27 @@ def scores(document: Document, t: Texts) -> Section:
 def _values(found: Mapping[str, Any]) -> Iterator[tuple[Score, str, float | None, Any, dict[str, object]]]:
     """(score, tower, value, reason, numbers for its texts) of every score with reference values."""
     for norms in found["norms"]:
-        for score, key in ((Score.NORM_RAW, "raw"), (Score.NORM_SHUFFLED, "shuffled"), (Score.NORM_CENTRED, "centred")):
-            yield score, norms["tower"], norms[f"mean_{key}"], norms["reason"], {"shuffles": norms["shuffles"]}
+        for score, key in (
+            (Score.NORM_RAW, "raw"),
+            (Score.NORM_SHUFFLED, "shuffled"),
+            (Score.NORM_CENTRED, "centred"),
+        ):
+            yield (
+                score,
+                norms["tower"],
+                norms[f"mean_{key}"],
+                norms["reason"],
+                {"shuffles": norms["shuffles"]},
+            )
     for profile in found["attention"]:
         reason = profile["reason"] or next((p["reason"] for p in profile["profiles"] if p["reason"]), None)
-        yield Score.ATTENTION_PROFILE, profile["tower"], profile["mean_correlation"], reason, {"rows": profile["rows"]}
+        yield (
+            Score.ATTENTION_PROFILE,
+            profile["tower"],
+            profile["mean_correlation"],
+            reason,
+            {"rows": profile["rows"]},
+        )
     v = found["vocabulary"]
     yield Score.VOCABULARY_OVERLAP, "", v["share"], v["reason"], {}
     yield Score.MERGE_ORDER, "", v["merge_agreement"], v["merge_reason"], {"merges": v["merges_compared"]}
@@ -66,7 +82,7 @@ def _overview(found: Mapping[str, Any], t: Texts) -> Table:
         how = (words.text(f"{score}.reads", t.lang, **numbers), words.text(f"{score}.why_not", t.lang))
         rows.append((title, shown, _independent(score, tower, t), " ".join(how)))
     head = ("scores.score", "scores.value", "scores.known", "scores.how")
-    return Table(t("scores.caption"), tuple(t(key) for key in head), tuple(rows), (1, 2))
+    return Table(t("scores.caption"), tuple(t(key) for key in head), tuple(rows), (1, 2), (), True)
 
 
 def explain(reason: Mapping[str, Any], t: Texts) -> str:
@@ -85,7 +101,11 @@ def _number(value: float | None, t: Texts) -> str:
 def _independent(score: Score, tower: str, t: Texts) -> str:
     """What independent pairs of the zoo score."""
     ranges = [r for r in zoo_population().of(score, tower) if r.truth == "independent"]
-    return t("scores.zoo_value", low=t.fixed(ranges[0].low, 3), high=t.fixed(ranges[0].high, 3)) if ranges else t("ui.none")
+    return (
+        t("scores.zoo_value", low=t.fixed(ranges[0].low, 3), high=t.fixed(ranges[0].high, 3))
+        if ranges
+        else t("ui.none")
+    )
 
 
 def _norm_chart(norms: Mapping[str, Any], k: int, t: Texts) -> list[Chart]:
@@ -121,12 +141,16 @@ def _norm_chart(norms: Mapping[str, Any], k: int, t: Texts) -> list[Chart]:
 def _band(tower: str, t: Texts) -> Band | None:
     """Raw cosines of known-independent models: published for language models, our zoo for other towers."""
     if tower == "text":
-        spread = [f for f in published().of(Score.NORM_RAW) if f.relation == "independent" and f.sd is not None]
+        spread = [
+            f for f in published().of(Score.NORM_RAW) if f.relation == "independent" and f.sd is not None
+        ]
         if spread:
             low = min(f.value - 2 * (f.sd or 0.0) for f in spread)
             high = max(f.value + 2 * (f.sd or 0.0) for f in spread)
             return Band(t("scores.band"), low, min(high, 1.0))
-    ranges = [r for r in zoo_population().of(Score.NORM_RAW, tower) if r.truth == "independent" and r.tower == tower]
+    ranges = [
+        r for r in zoo_population().of(Score.NORM_RAW, tower) if r.truth == "independent" and r.tower == tower
+    ]
     return Band(t("scores.band_zoo"), ranges[0].low, ranges[0].high) if ranges else None
 
 
@@ -153,7 +177,10 @@ def _heatmap(found: Mapping[str, Any], k: int, t: Texts) -> Chart:
         title=title,
         lead=t("scores.chart_heatmap_lead"),
         alt=alt,
-        data=tuple(_matrix(found[key], mine, theirs, t("scores.heat_value", kind=t(f"scores.{key}")), t) for key in keys),
+        data=tuple(
+            _matrix(found[key], mine, theirs, t("scores.heat_value", kind=t(f"scores.{key}")), t)
+            for key in keys
+        ),
         panels=tuple(Panel(t(f"scores.{key}"), tuple(tuple(row) for row in found[key])) for key in keys),
         row_labels=tuple(mine),
         column_labels=tuple(theirs),
@@ -177,14 +204,18 @@ def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def _matrix(values: Sequence[Sequence[float | None]], mine: list[str], theirs: list[str], caption: str, t: Texts) -> Table:
+def _matrix(
+    values: Sequence[Sequence[float | None]], mine: list[str], theirs: list[str], caption: str, t: Texts
+) -> Table:
     corner = f"{t('scores.heat_y')} \\ {t('scores.heat_x')}"
     cells = [[t("ui.none") if v is None else t.fixed(v, 3) for v in row] for row in values]
     if len(theirs) <= WIDE_TABLE:
         rows = tuple((layer, *row) for layer, row in zip(mine, cells, strict=True))
         return Table(caption, (corner, *theirs), rows, tuple(range(1, len(theirs) + 1)))
     rows = tuple((layer, " ".join(row)) for layer, row in zip(mine, cells, strict=True))
-    return Table(caption, (t("scores.heat_y"), f"{t('scores.heat_x')} {theirs[0]}\u2013{theirs[-1]}"), rows, (), (1,))
+    return Table(
+        caption, (t("scores.heat_y"), f"{t('scores.heat_x')} {theirs[0]}\u2013{theirs[-1]}"), rows, (), (1,)
+    )
 
 
 def _profiles(found: Mapping[str, Any], t: Texts) -> list[Table]:
@@ -199,7 +230,9 @@ def _profiles(found: Mapping[str, Any], t: Texts) -> list[Table]:
             for p in profile["profiles"]
         )
         if rows:
-            tables.append(Table(t("scores.attention", tower=tower_name(profile["tower"], t)), head, rows, (1,)))
+            tables.append(
+                Table(t("scores.attention", tower=tower_name(profile["tower"], t)), head, rows, (1,))
+            )
     return tables
 
 
@@ -212,11 +245,12 @@ def _known(found: Mapping[str, Any], t: Texts) -> Table:
             value = t.fixed(figure.value, 3)
             if figure.sd is not None:
                 value = t("scores.value_sd", value=value, sd=t.fixed(figure.sd, 3))
-            pair = f"{words.text(f'relation.{figure.relation}', t.lang)}: {words.text(figure.population, t.lang)}"
+            relation = words.text(f"relation.{figure.relation}", t.lang)
+            pair = f"{relation}: {words.text(figure.population, t.lang)}"
             rows.append((title, value, pair, published().citation(figure)))
         for r in zoo_population().of(score, tower):
             value = t("scores.zoo_value", low=t.fixed(r.low, 3), high=t.fixed(r.high, 3))
             pair = t("scores.zoo_pairs", truth=words.text(f"truth.{r.truth}", t.lang), n=r.n)
             rows.append((title, value, pair, t("scores.zoo_source")))
     head = ("scores.score", "scores.value_known", "scores.pair", "scores.source")
-    return Table(t("scores.references_caption"), tuple(t(key) for key in head), tuple(rows), (1,))
+    return Table(t("scores.references_caption"), tuple(t(key) for key in head), tuple(rows), (1,), (), True)

@@ -63,7 +63,9 @@ def _chart(document: Document, t: Texts) -> tuple[Chart, ...]:
     )
     summary = " ".join(t("evidence.alt_row", row=row.label, value=row.value) for row in rows)
     threshold = log_threshold(document)
-    alt = t("evidence.alt", count=t.number(len(rows)), threshold=t.number(threshold, digits=1), summary=summary)
+    alt = t(
+        "evidence.alt", count=t.number(len(rows)), threshold=t.number(threshold, digits=1), summary=summary
+    )
     return (
         StripChart(
             key="evidence-strips",
@@ -81,7 +83,13 @@ def _chart(document: Document, t: Texts) -> tuple[Chart, ...]:
 
 def _clusters(found: list[tuple[str, str, Mapping[str, Any]]], t: Texts) -> Table:
     rows = [
-        (part, family, t.number(layer), t("ui.none") if expert is None else t.number(expert), t.fixed(value, 1))
+        (
+            part,
+            family,
+            t.number(layer),
+            t("ui.none") if expert is None else t.number(expert),
+            t.fixed(value, 1),
+        )
         for part, family, entry in found
         for layer, expert, value in entry["clusters"]
     ]

@@ -20,6 +20,8 @@ class Table:
         Columns that hold numbers.
     code : tuple of int
         Columns that hold digests, tensor names and the like.
+    prose : bool
+        Holds sentences: on a phone each row is stacked.
     """
 
     caption: str
@@ -27,3 +29,4 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[int, ...] = ()
     code: tuple[int, ...] = ()
+    prose: bool = False

@@ -1,4 +1,4 @@
-"""The report on a terminal: the verdict, the parts, the limits, what was read. No colour says what a word does not."""
+"""The report on a terminal: verdict, parts, limits, what was read. No colour says what a word does not."""
 
 from __future__ import annotations
 
@@ -55,16 +55,17 @@ def _pieces(report: Report, t: Texts) -> Iterator[RenderableType]:
     yield _list(report.caveats.items)
     yield _heading(t("ui.components"))
     yield _components(report, t)
-    remarks = [f"{row.name}: {text}" for row in report.components for text in (row.reading, *row.remarks) if text]
+    remarks = [
+        f"{row.name}: {text}" for row in report.components for text in (row.reading, *row.remarks) if text
+    ]
     if remarks:
         yield _list(tuple(remarks), dim=True)
     yield _heading(report.limits.title)
     yield _list(report.limits.items or report.limits.paragraphs)
     yield _heading(report.read.title)
     yield _list(_read(report))
-    failed = [words for words in report.checks.paragraphs[1:]]
     yield _heading(report.checks.title)
-    yield _list(tuple(failed))
+    yield _list(report.checks.paragraphs[1:])
     yield _heading(report.repeat.title)
     yield _list((report.repeat.code, t("ui.full_report")))
 
@@ -83,7 +84,13 @@ def _verdict(report: Report) -> RenderableType:
         Text(""),
         *(Text(plain(words)) for words in head.explanation),
     )
-    return Panel(body, title=Text(head.label, style=f"bold {style}"), title_align="left", border_style=style, padding=(1, 2))
+    return Panel(
+        body,
+        title=Text(head.label, style=f"bold {style}"),
+        title_align="left",
+        border_style=style,
+        padding=(1, 2),
+    )
 
 
 def _components(report: Report, t: Texts) -> RenderableType:

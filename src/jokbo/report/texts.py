@@ -149,20 +149,22 @@ class Texts:
         key = f"{group}.{code}"
         if not self.has(key):
             raise EvidenceError(
-                f"The evidence holds the {group} {clean(code)!r}, which this version of Jokbo does not explain. "
+                f"The evidence holds the {group} {clean(code)!r}, which this version does not explain. "
                 "Show it with the version that wrote it."
             )
         try:
             return self(key, **values)
         except (KeyError, IndexError) as error:
             raise EvidenceError(
-                f"The evidence gives the {group} {clean(code)!r} without its value {error}. The document is damaged."
+                f"The evidence gives the {group} {clean(code)!r} without its value {error}. "
+                "The document is damaged."
             ) from None
 
     def reason(self, reason: Mapping[str, Any], *, group: str = "reason") -> str:
         """The sentence of ``{"code": ..., "values": {...}}``, its numbers formatted."""
         values = {
-            key: self.bytes(value) if key == "bytes" else self.value(value) for key, value in reason["values"].items()
+            key: self.bytes(value) if key == "bytes" else self.value(value)
+            for key, value in reason["values"].items()
         }
         return self.code(group, str(reason["code"]), **values)
 
@@ -186,7 +188,7 @@ class Texts:
         return text.replace("-", "\u2212")
 
     def percent(self, share: float) -> str:
-        """A share as a percentage: one decimal, three below one percent; a rounded 100 % only where it is exact."""
+        """A share as a percentage: one decimal, three below one percent; 100 % only where it is exact."""
         from babel.numbers import format_percent
 
         digits = 1 if share >= 0.01 or share == 0 else 3
@@ -220,7 +222,9 @@ class Texts:
         """An e-value for a table: plain below ten thousand, else a power of ten."""
         if log10 is None:
             return self("ui.none")
-        return self.number(10**log10, digits=2 if log10 < 1 else 0) if log10 < 4 else power(math.floor(log10))
+        if log10 >= 4:
+            return power(math.floor(log10))
+        return self.fixed(10**log10, 2 if log10 < 1 else 0)
 
 
 def power(exponent: int) -> str:

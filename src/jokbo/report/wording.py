@@ -12,7 +12,14 @@ from jokbo.report.texts import MAX_POWER, Texts, clean, name
 Document = Mapping[str, Any]
 
 FOUND = frozenset(
-    {"identical", "derived", "common_lineage", "shared_initialisation_or_lineage", "component_reuse", "shared_basis"}
+    {
+        "identical",
+        "derived",
+        "common_lineage",
+        "shared_initialisation_or_lineage",
+        "component_reuse",
+        "shared_basis",
+    }
 )
 CLEAR = frozenset({"no_evidence"})
 
@@ -32,7 +39,9 @@ def component_name(tower: str, kind: str, t: Texts) -> str:
     if tower == "text":
         return word
     # The parts of a one-part tower, such as a projector, need no second word.
-    return tower_name(tower, t) if tower == kind else t("kind.in_tower", tower=tower_name(tower, t), kind=word)
+    return (
+        tower_name(tower, t) if tower == kind else t("kind.in_tower", tower=tower_name(tower, t), kind=word)
+    )
 
 
 def tower_name(tower: str, t: Texts) -> str:
@@ -136,7 +145,7 @@ def _strength(document: Document, tone: str, t: Texts) -> str:
 
 
 def _shared_basis_level(document: Document) -> float:
-    """log10 evidence for a shared basis: the strongest channel evidence, divided by all that could have been it."""
+    """log10 evidence for a shared basis: the strongest, divided by all that could have been it."""
     found = [
         max([c["log10_evalue"] or 0.0, *(f["log10_evalue"] for f in c["families"].values())])
         for c in document["components"]
@@ -148,7 +157,11 @@ def _shared_basis_level(document: Document) -> float:
 
 def _numbers(document: Document, t: Texts) -> tuple[KeyNumber, ...]:
     verdict, candidate = document["verdict"], document["candidate"]
-    inherited = [c for c in document["components"] if c["status"] in ("inherited", "dependent") and c["effect_size"] is not None]
+    inherited = [
+        c
+        for c in document["components"]
+        if c["status"] in ("inherited", "dependent") and c["effect_size"] is not None
+    ]
     largest = max(inherited, key=lambda c: c["parameters"][1], default=None)
     effect = t("ui.none") if largest is None else t.fixed(largest["effect_size"], 2)
     part = "" if largest is None else component_name(largest["tower"], largest["kind"], t)
@@ -162,7 +175,9 @@ def _numbers(document: Document, t: Texts) -> tuple[KeyNumber, ...]:
             t("number.evidence_note", threshold=t.tries(log_threshold(document))),
         ),
         KeyNumber(t("number.effect"), effect, effect_note),
-        KeyNumber(t("number.share"), t("ui.none") if share is None else t.percent(share), t("number.share_note")),
+        KeyNumber(
+            t("number.share"), t("ui.none") if share is None else t.percent(share), t("number.share_note")
+        ),
         KeyNumber(
             t("number.read"),
             t.percent(read / total) if total else t("ui.none"),

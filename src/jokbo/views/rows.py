@@ -174,23 +174,20 @@ def _fetch_scales(model: Model, wishes: Sequence[RowsWish]) -> dict[str, np.ndar
 
 
 def _scale_rows(part: Part, scale: np.ndarray, rows: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "#rows #cols"]:
-    """Scales of the wanted rows: one for the tensor, one a row, or one a square block of a power of two."""
+    """Scales of the wanted rows; the architecture says how many rows and columns one scale covers."""
     layout = part.layout
-    stored = layout.start + (rows // layout.block) * layout.stride + rows % layout.block
     if scale.size == 1:
         return scale.reshape(1, 1)
-    if scale.size == layout.plane_rows and scale.shape[0] == layout.plane_rows:
-        return scale.reshape(-1)[stored][:, None]
-    if scale.ndim == 2 and not layout.transposed:
-        for block in (16, 32, 64, 128, 256, 512):
-            if scale.shape == (-(-layout.plane_rows // block), -(-layout.plane_cols // block)):
-                wide = np.repeat(scale[stored // block], block, axis=1)
-                return wide[:, : layout.plane_cols]
-    raise FormatError(
-        f"tensor {part.entry.name!r} has scales {part.scale.name if part.scale else ''!r} of shape {list(scale.shape)} for "
-        f"a plane of {layout.plane_rows} x {layout.plane_cols}; expected one scale, one a row, or one a square block. "
-        "Convert the checkpoint to a plain type first."
-    )
+    if part.scale_block is None or layout.transposed or layout.plane:
+        raise FormatError(
+            f"tensor {part.entry.name!r} has scales {part.scale.name if part.scale else ''!r} of shape "
+            f"{list(scale.shape)} whose blocks are not known here; expected one scale, or blocks that the "
+            "architecture declares. Convert the checkpoint to a plain type first."
+        )
+    stored = layout.start + (rows // layout.block) * layout.stride + rows % layout.block
+    height, width = part.scale_block
+    plane = scale.reshape(-(-layout.plane_rows // height), -(-layout.plane_cols // width))
+    return np.repeat(plane[stored // height], width, axis=1)[:, : layout.plane_cols]
 
 
 def joined(reads: Sequence[Read], names: Sequence[str]) -> tuple[ReadRecord, ...]:

@@ -22,7 +22,7 @@ from jokbo.independence.examine import Examination, examine
 from jokbo.independence.exams.units import UnitExam
 from jokbo.independence.grams import normalise
 from jokbo.independence.plan import ReadingPlan, parse_budget
-from jokbo.testing.builders import gpt2, llama
+from jokbo.testing.builders import gpt2, llama, mixtral
 from jokbo.testing.checkpoint import Checkpoint
 from jokbo.testing.transforms.mix import splice_units
 from jokbo.testing.transforms.permute import permute_units
@@ -184,16 +184,16 @@ def test_the_bound_is_the_last_value_before_the_first_miss():
 
 
 def test_one_miss_among_all_plants_is_enough():
-    made = []
+    made = {0.99: 0, 0.9: 0}
 
     def plant(kind: Kind, value: float, plants: int, draws: np.random.Generator) -> np.ndarray:
-        made.append(plants)
+        made[value] += plants
         found = np.ones(plants, dtype=bool)
-        found[-1] = value > 0.9 or len(made) % 3 != 0
+        found[-1] = value > 0.9 or made[value] < 299
         return found
 
     assert search(plant, "same_basis", Kind.COSINE, n_plants=299, draw=rng).value == 0.99
-    assert sum(made[:3]) == 299
+    assert made == {0.99: 299, 0.9: 299}
 
 
 def test_nothing_found_has_no_value_and_a_reason():
@@ -346,6 +346,16 @@ def test_other_depths_are_planted_along_the_depth():
     refused = pick(bounds, "units_permuted", Kind.COSINE)
     assert refused.reason is not None
     assert refused.reason.code == "depths_differ"
+    heads = plant_bounds(found, ATTENTION, log_threshold=THRESHOLD, n_plants=40)
+    assert pick(heads, "units_permuted", Kind.COSINE).tested
+
+
+def test_experts_are_bounded_like_mlps():
+    found = examine(model(mixtral(rng(1))), model(mixtral(rng(2))))
+    experts = Component("text", ComponentKind.EXPERTS)
+    bounds = plant_bounds(found, experts, log_threshold=THRESHOLD, n_plants=40)
+    assert pick(bounds, "same_basis", Kind.COSINE).value is not None
+    assert pick(bounds, "units_permuted", Kind.COSINE).tested
 
 
 def test_models_without_signs_are_bounded_by_order():

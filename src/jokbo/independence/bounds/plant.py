@@ -86,10 +86,11 @@ def plant_bounds(
 
     Notes
     -----
-    Evidence that a plant would add elsewhere counts zero wherever it is not planted, so a
-    bound may be too high, never too low. A plant counts as found when its e-value passes the threshold
-    and is believed; whether its cosine also passes the relabelling guard tells an accusation
-    from "inconclusive", and neither is a clean result.
+    Evidence that is not planted counts zero although the exam would add it, so a bound is rather too
+    high than too low. What each model shows alone (index structure, ties, sign checks) is taken from
+    the pair as read. A plant counts as found when its e-value passes the threshold and is believed;
+    whether its cosine also passes the relabelling guard tells an accusation from "inconclusive", and
+    neither is a clean result.
     """
     from threadpoolctl import threadpool_limits
 

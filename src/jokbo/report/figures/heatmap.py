@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
+
 from jokbo.report.figures.charts import HeatmapChart, Panel
 from jokbo.report.figures.png import data_address, palette_png
 from jokbo.report.figures.svg import element, every, line, rect, svg, text, text_width
 
-SIDE, LEFT, GAP, TOP, BOTTOM = 330.0, 64.0, 76.0, 30.0, 108.0
+SIDE, LEFT, GAP, TOP, BOTTOM = 296.0, 56.0, 54.0, 30.0, 108.0
 LEVELS = 250
 MAX_CELL = 44.0
 MISSING = LEVELS + 1
-_STOPS = ((-1.0, (23, 64, 122)), (-0.5, (103, 150, 199)), (0.0, (244, 243, 238)), (0.5, (218, 152, 94)), (1.0, (133, 59, 14)))
+_STOPS = (
+    (-1.0, (23, 64, 122)),
+    (-0.5, (103, 150, 199)),
+    (0.0, (244, 243, 238)),
+    (0.5, (218, 152, 94)),
+    (1.0, (133, 59, 14)),
+)
 """Told apart by people who do not see red and green alike, and by their lightness in print."""
 
 
 def colour(value: float) -> tuple[int, int, int]:
     """Colour of a value between -1 and 1."""
     value = min(max(value, -1.0), 1.0)
-    for (low, a), (high, b) in zip(_STOPS, _STOPS[1:], strict=False):
+    for (low, a), (high, b) in itertools.pairwise(_STOPS):
         if value <= high:
             part = (value - low) / (high - low)
             red, green, blue = (round(x + (y - x) * part) for x, y in zip(a, b, strict=True))
@@ -43,10 +51,14 @@ def draw_heatmap(chart: HeatmapChart) -> str:
     drawn.append(text(chart.y_axis, 14, middle, anchor="middle", class_="dim", transform=turn))
     drawn += _scale(chart, LEFT, TOP + height + 66)
     legend = LEFT + 240 + 60 + text_width(chart.missing)
-    return svg(max(total, legend), TOP + height + BOTTOM, *drawn, key=chart.key, title=chart.title, alt=chart.alt)
+    return svg(
+        max(total, legend), TOP + height + BOTTOM, *drawn, key=chart.key, title=chart.title, alt=chart.alt
+    )
 
 
-def _panel(chart: HeatmapChart, panel: Panel, x: float, cell: float, width: float, height: float) -> list[str]:
+def _panel(
+    chart: HeatmapChart, panel: Panel, x: float, cell: float, width: float, height: float
+) -> list[str]:
     picture = [bytes(_index(value) for value in row) for row in panel.values]
     drawn = [
         text(panel.label, x, TOP - 10, class_="ink strong"),
@@ -69,12 +81,17 @@ def _panel(chart: HeatmapChart, panel: Panel, x: float, cell: float, width: floa
 def _scale(chart: HeatmapChart, x: float, y: float) -> list[str]:
     strip = palette_png([bytes(range(LEVELS + 1))], PALETTE)
     drawn = [
-        element("image", href=data_address(strip), x=x, y=y, width=200.0, height=12.0, preserveAspectRatio="none"),
+        element(
+            "image", href=data_address(strip), x=x, y=y, width=200.0, height=12.0, preserveAspectRatio="none"
+        ),
         rect(x, y, 200, 12, "frame"),
     ]
     for value, words in ((-1, "\u22121"), (0, "0"), (1, "1")):
         at = x + 100 * (value + 1)
-        drawn += [line(at, y + 12, at, y + 16, "tick"), text(words, at, y + 29, anchor="middle", class_="dim")]
+        drawn += [
+            line(at, y + 12, at, y + 16, "tick"),
+            text(words, at, y + 29, anchor="middle", class_="dim"),
+        ]
     drawn += [rect(x + 240, y, 12, 12, "missing"), text(chart.missing, x + 260, y + 10.5, class_="dim")]
     return drawn
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jokbo.report.figures.charts import LineChart, Series
 from jokbo.report.figures.svg import element, every, line, mark, number, rect, svg, text, text_width, ticks
 
-WIDTH, PLOT, RIGHT, BOTTOM = 860.0, 250.0, 16.0, 56.0
+WIDTH, PLOT, RIGHT, BOTTOM = 720.0, 250.0, 16.0, 56.0
 LEFT = 60.0
 LEGEND_ROW = 24.0
 
@@ -34,10 +34,14 @@ def draw_lines(chart: LineChart) -> str:
     drawn = []
     if chart.band is not None:
         band = chart.band
-        drawn.append(rect(LEFT, up(band.high), WIDTH - LEFT - RIGHT, max(up(band.low) - up(band.high), 2), "band"))
+        drawn.append(
+            rect(LEFT, up(band.high), WIDTH - LEFT - RIGHT, max(up(band.low) - up(band.high), 2), "band")
+        )
     for tick in ticks(low, high, count=7):
         drawn.append(line(LEFT, up(tick), WIDTH - RIGHT, up(tick), "zero" if tick == 0 else "grid"))
-        drawn.append(text(number(tick).replace("-", "\u2212"), LEFT - 10, up(tick) + 4, anchor="end", class_="dim"))
+        drawn.append(
+            text(number(tick).replace("-", "\u2212"), LEFT - 10, up(tick) + 4, anchor="end", class_="dim")
+        )
     skip = every(count, WIDTH - LEFT - RIGHT, need=max(text_width(p, 11.5) for p in chart.places) + 8)
     for k in range(0, count, skip):
         drawn.append(text(chart.places[k], across(k), bottom + 20, anchor="middle", class_="dim"))
@@ -78,7 +82,13 @@ def _legend(chart: LineChart) -> tuple[list[str], int]:
         if k is None:
             drawn.append(rect(x, y - 7, 28, 14, "band"))
         else:
-            drawn.append(element("polyline", points=f"{number(x)},{number(y)} {number(x + 28)},{number(y)}", class_=f"line s{k}"))
+            drawn.append(
+                element(
+                    "polyline",
+                    points=f"{number(x)},{number(y)} {number(x + 28)},{number(y)}",
+                    class_=f"line s{k}",
+                )
+            )
             drawn.append(mark(chart.series[k].mark, x + 14, y, 4.0, f"mark s{k}"))
         drawn.append(text(label, x + 36, y + 4.5))
         x += width

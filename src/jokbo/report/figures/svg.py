@@ -11,23 +11,30 @@ SMALL = 11.5
 
 
 def number(value: float) -> str:
-    """At most two decimals, no trailing zeros, no negative zero."""
-    return f"{value:.2f}".rstrip("0").rstrip(".").replace("-0", "0") if abs(value) < 0.005 else (
-        f"{value:.2f}".rstrip("0").rstrip(".")
-    )
+    """At most two decimals, no trailing zeros, no negative zero.
+
+    Examples
+    --------
+    >>> number(1.50), number(-0.001)
+    ('1.5', '0')
+    """
+    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
 
 
 def element(name: str, *content: str, **attributes: object) -> str:
     """One element; ``class_`` becomes ``class`` and underscores become hyphens."""
-    shown = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{number(value) if isinstance(value, float) else escape(str(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
+    shown = "".join(_attribute(key, value) for key, value in attributes.items() if value is not None)
     return f"<{name}{shown}>{''.join(content)}</{name}>" if content else f"<{name}{shown}/>"
 
 
-def text(words: str, x: float, y: float, *, anchor: str = "start", class_: str = "ink", **more: object) -> str:
+def _attribute(key: str, value: object) -> str:
+    words = number(value) if isinstance(value, float) else escape(str(value))
+    return f' {key.rstrip("_").replace("_", "-")}="{words}"'
+
+
+def text(
+    words: str, x: float, y: float, *, anchor: str = "start", class_: str = "ink", **more: object
+) -> str:
     """A line of text, its baseline at `y`."""
     return element("text", escape(words), x=float(x), y=float(y), text_anchor=anchor, class_=class_, **more)
 
