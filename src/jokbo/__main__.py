@@ -1,4 +1,6 @@
-"""``python -m jokbo``."""
+"""``python -m jokbo``: the command line where no script was installed."""
+
+from __future__ import annotations
 
 from jokbo.cli.main import main
 

@@ -151,7 +151,7 @@ def test_an_embedding_put_into_another_model_is_reuse(tuned: Checkpoint, other: 
 def test_a_tenth_of_the_units_copied_into_another_model_is_seen(
     contiguous: bool, tuned: Checkpoint, other: Checkpoint
 ):
-    """The MLPs say it and the attention does not; a tenth shares too little learning to be called a lineage."""
+    """The MLPs say it and the attention does not; a tenth shares too little learning for a lineage."""
     made = splice_units(other, tuned, share=0.1, contiguous=contiguous, rng=rng())
     found = run("base0", made.to_source(name="splice"))
     assert statuses(found)["text.mlp"] in ("inherited", "dependent", "inconclusive")

@@ -18,9 +18,11 @@ from typing import Any
 from jokbo.errors import EvidenceError
 
 KEYWORDS = frozenset(
-    ["$schema", "$id", "$defs", "$ref", "title", "description", "type", "const", "enum", "pattern", "minimum"]
-    + ["maximum", "properties", "required", "additionalProperties", "propertyNames", "items", "prefixItems"]
-    + ["minItems", "maxItems", "anyOf"]
+    {
+        *("$schema", "$id", "$defs", "$ref", "title", "description", "type", "const", "enum", "anyOf"),
+        *("pattern", "minimum", "maximum", "items", "prefixItems", "minItems", "maxItems"),
+        *("properties", "required", "additionalProperties", "propertyNames"),
+    }
 )
 """Keywords that the schema may use: those that :func:`check` knows."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from jokbo.descriptive import texts as words
 from jokbo.descriptive.references import published, zoo_population
 from jokbo.descriptive.scores import Score
+from jokbo.errors import EvidenceError
 from jokbo.report.figures.charts import Band, Chart, HeatmapChart, LineChart, Panel, Series
 from jokbo.report.parts import Section
 from jokbo.report.tables import Table
@@ -87,6 +88,11 @@ def _overview(found: Mapping[str, Any], t: Texts) -> Table:
 
 def explain(reason: Mapping[str, Any], t: Texts) -> str:
     """Why a score has no value; roles in words."""
+    if reason["code"] not in words.texts():
+        raise EvidenceError(
+            f"The evidence holds the reason {clean(reason['code'])!r}, which this version does not explain. "
+            "Show it with the version that wrote it."
+        )
     values = dict(reason["values"])
     role = str(values.get("role", ""))
     if t.has(f"weight.{role}"):

@@ -124,12 +124,18 @@ def test_canonical_bytes_refuse_what_json_has_not(value: float):
         canonical_bytes({"a": value})
 
 
+LEAVES = [
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+]
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
+    st.one_of(LEAVES),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=10,
-)  # fmt: skip
+)
 
 
 @given(VALUES)

@@ -84,6 +84,10 @@ def of(name: str, field: str) -> Any:
     return DEFS[name]["properties"][field]
 
 
+def names(kind: Any) -> list[str]:
+    return [f.name for f in fields(kind)]
+
+
 @pytest.mark.parametrize(
     ("listed", "known"),
     [
@@ -97,16 +101,16 @@ def of(name: str, field: str) -> Any:
         (of("result", "stage")["enum"], list(STAGES)),
         (of("bound", "alignment")["enum"], [*Alignment, SCRAMBLED]),
         (of("bound", "kind")["enum"], list(Kind)),
-        (list(DEFS["plan"]["properties"]), [f.name for f in fields(ReadingPlan)]),
-        (list(DEFS["policy"]["properties"]), [f.name for f in fields(Policy)]),
-        (list(DEFS["bound"]["properties"]), [f.name for f in fields(Bound)]),
-        (list(DEFS["descriptive"]["properties"]), [f.name for f in fields(Descriptions)]),
-        (list(DEFS["norm_cosines"]["properties"]), [f.name for f in fields(NormCosines)]),
-        (list(of("norm_cosines", "rows")["items"]["properties"]), [f.name for f in fields(NormRow)]),
-        (list(DEFS["norm_heatmap"]["properties"]), [f.name for f in fields(NormHeatmap)]),
-        (list(DEFS["attention_profile"]["properties"]), [f.name for f in fields(AttentionProfile)]),
-        (list(of("attention_profile", "profiles")["items"]["properties"]), [f.name for f in fields(RoleProfile)]),
-        (list(DEFS["vocabulary"]["properties"]), [f.name for f in fields(VocabularyOverlap)]),
+        (list(DEFS["plan"]["properties"]), names(ReadingPlan)),
+        (list(DEFS["policy"]["properties"]), names(Policy)),
+        (list(DEFS["bound"]["properties"]), names(Bound)),
+        (list(DEFS["descriptive"]["properties"]), names(Descriptions)),
+        (list(DEFS["norm_cosines"]["properties"]), names(NormCosines)),
+        (list(of("norm_cosines", "rows")["items"]["properties"]), names(NormRow)),
+        (list(DEFS["norm_heatmap"]["properties"]), names(NormHeatmap)),
+        (list(DEFS["attention_profile"]["properties"]), names(AttentionProfile)),
+        (list(of("attention_profile", "profiles")["items"]["properties"]), names(RoleProfile)),
+        (list(DEFS["vocabulary"]["properties"]), names(VocabularyOverlap)),
     ],
 )  # fmt: skip
 def test_the_schema_lists_what_the_code_has(listed: list[Any], known: list[Any]):

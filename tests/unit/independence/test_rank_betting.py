@@ -49,7 +49,9 @@ def test_direct_form_equals_the_slow_one(values: str, copy: float, local: bool) 
     order, labels = rng.permutation(20), np.arange(20) // 7 if local else None
     counts = count_ranks(scores[None], order, labels=labels)
     fast = float(rank_bets(*counts, blocks=None if labels is None else labels[order])[0])
-    slow = slow_rank_betting(lambda i, j, past: scores[i, j], list(order), labels=None if labels is None else list(labels))
+    slow = slow_rank_betting(
+        lambda i, j, past: scores[i, j], list(order), labels=None if labels is None else list(labels)
+    )
     assert math.isclose(fast, slow, rel_tol=1e-9)
 
 
@@ -100,7 +102,9 @@ def test_result_names_form_cluster_and_effect() -> None:
     rng = np.random.default_rng(3)
     a = rng.normal(size=(32, 40))
     b = 0.9 * a + math.sqrt(1 - 0.81) * rng.normal(size=(32, 40))
-    results = rank_betting(grams(a, b, np.arange(100, 132)), component=MLP, stage="rows", order=rng.permutation(32))
+    results = rank_betting(
+        grams(a, b, np.arange(100, 132)), component=MLP, stage="rows", order=rng.permutation(32)
+    )
     found = {(r.parameters["score"], r.local): r for r in results}
     assert set(found) == {(score, local) for score in ("direct", "anchored") for local in (False, True)}
     direct, local = found["direct", False], found["direct", True]
@@ -127,8 +131,13 @@ def test_tiled_axes_do_not_fool_the_local_form(period: int) -> None:
     rng = np.random.default_rng(period)
     logs = []
     for _ in range(40):
-        a, b = (np.tile(rng.normal(size=(period, 64)), (8, 1))[:64] + 0.3 * rng.normal(size=(64, 64)) for _ in range(2))
-        results = rank_betting(grams(a, b, np.arange(64)), component=MLP, stage="rows", order=rng.permutation(64))
+        a, b = (
+            np.tile(rng.normal(size=(period, 64)), (8, 1))[:64] + 0.3 * rng.normal(size=(64, 64))
+            for _ in range(2)
+        )
+        results = rank_betting(
+            grams(a, b, np.arange(64)), component=MLP, stage="rows", order=rng.permutation(64)
+        )
         logs.append([r.rows[0].log_evalue for r in results if r.local])
         assert max(r.rows[0].log_evalue for r in results if not r.local) > math.log(1e4)
     assert np.exp(np.minimum(logs, math.log(1e3))).mean() < 1.5

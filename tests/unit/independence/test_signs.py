@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jokbo.architectures.base import Role
+from jokbo.architectures.base import Role, Tower
 from jokbo.independence.attention_signs import (
     attention_signs,
     match_value_heads,
@@ -54,12 +53,16 @@ def test_zero_coins_say_nothing() -> None:
 
 
 def units(rng: np.random.Generator, layers: int = 2) -> UnitRows:
-    rows = {role: rng.normal(size=(layers, 40, 64)).astype(np.float32) for role in (Role.FFN_GATE, Role.FFN_UP)}
+    rows = {
+        role: rng.normal(size=(layers, 40, 64)).astype(np.float32) for role in (Role.FFN_GATE, Role.FFN_UP)
+    }
     return UnitRows(tuple(Block(k) for k in range(layers)), np.arange(40), rows)
 
 
 def flipped(rows: UnitRows, signs: np.ndarray) -> UnitRows:
-    return UnitRows(rows.blocks, rows.index, rows.rows | {Role.FFN_UP: rows.rows[Role.FFN_UP] * signs[:, None]})
+    return UnitRows(
+        rows.blocks, rows.index, rows.rows | {Role.FFN_UP: rows.rows[Role.FFN_UP] * signs[:, None]}
+    )
 
 
 def test_unit_signs_see_a_copy_and_flips_erase_it() -> None:
@@ -71,7 +74,9 @@ def test_unit_signs_see_a_copy_and_flips_erase_it() -> None:
     # Forty coins of one size: (40 - log of the stakes tried) bits, less what the grid leaves.
     assert all(20 < row.log_evalue < 40 * math.log(2) for row in copy.rows)
     hidden = flipped(a, rng.choice([-1, 1], 40).astype(np.float32))
-    gone = unit_signs_in_order(unit_grams(a, hidden, clusters=None, signed=signed), component=MLP, stage="rows")[0]
+    gone = unit_signs_in_order(
+        unit_grams(a, hidden, clusters=None, signed=signed), component=MLP, stage="rows"
+    )[0]
     assert all(row.log_evalue < math.log(1e3) for row in gone.rows)
 
 
@@ -79,9 +84,19 @@ def test_unit_signs_need_a_gate_and_one_width() -> None:
     rng = np.random.default_rng(2)
     a = units(rng)
     bare = UnitRows(a.blocks, a.index, {Role.FFN_UP: a.rows[Role.FFN_UP]})
-    assert unit_signs_in_order(unit_grams(bare, bare, clusters=None, signed=frozenset()), component=MLP, stage="rows") == []
+    assert (
+        unit_signs_in_order(
+            unit_grams(bare, bare, clusters=None, signed=frozenset()), component=MLP, stage="rows"
+        )
+        == []
+    )
     narrow = UnitRows(a.blocks, a.index, {role: rows[:, :, :30] for role, rows in a.rows.items()})
-    assert unit_signs_in_order(unit_grams(a, narrow, clusters=None, signed=frozenset()), component=MLP, stage="rows") == []
+    assert (
+        unit_signs_in_order(
+            unit_grams(a, narrow, clusters=None, signed=frozenset()), component=MLP, stage="rows"
+        )
+        == []
+    )
 
 
 def test_gate_matching_undoes_permutation_and_rotation() -> None:
@@ -107,7 +122,10 @@ def test_gate_matching_undoes_permutation_and_rotation() -> None:
 
 def test_gate_matching_in_chunks_equals_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(4)
-    a, b = ({role: rng.normal(size=(50, 16)).astype(np.float32) for role in (Role.FFN_GATE, Role.FFN_UP)} for _ in range(2))
+    a, b = (
+        {role: rng.normal(size=(50, 16)).astype(np.float32) for role in (Role.FFN_GATE, Role.FFN_UP)}
+        for _ in range(2)
+    )
     whole = match_by_gate(a, b)
     monkeypatch.setattr("jokbo.independence.unit_signs.MATCH_CHUNK", 7)
     assert all(np.allclose(x, y) for x, y in zip(whole, match_by_gate(a, b), strict=True))
@@ -122,15 +140,18 @@ def test_channel_signs_equal_the_sum_over_rows() -> None:
     assert math.isclose(result.rows[0].log_evalue, slow_coins(coins), rel_tol=1e-9)
     assert result.family is Family.CHANNELS
     erased = channel_signs(a, a * rng.choice([-1, 1], 20), component=MLP, stage="rows", matching="text")
-    assert erased.rows[0].log_evalue < math.log(1e3) < channel_signs(
-        a, a, component=MLP, stage="rows", matching="text"
-    ).rows[0].log_evalue
-
-
-def tower(rope: str, *, head: int = 8, heads: int = 4, kv: int = 2, part: int | None = None) -> SimpleNamespace:
-    return SimpleNamespace(
-        head_dim=head, num_heads=heads, num_kv_heads=kv, rope=rope, rotary_dim=part or head, rotary_start=0
+    assert (
+        erased.rows[0].log_evalue
+        < math.log(1e3)
+        < channel_signs(a, a, component=MLP, stage="rows", matching="text").rows[0].log_evalue
     )
+
+
+def tower(rope: str, *, head: int = 8, heads: int = 4, kv: int = 2, part: int | None = None) -> Tower:
+    return Tower(
+        name="text", hidden_size=32, num_layers=1, num_heads=heads, num_kv_heads=kv, head_dim=head, v_head_dim=head,
+        norm="rms", gated=True, activation="silu", rope=rope, rotary_dim=part or head, rotary_start=0, symmetries={},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -149,7 +170,7 @@ def test_rows_without_rotation_flip_alone() -> None:
     assert len(set(rotary_pairs(tower("half", part=4), np.arange(8)).tolist())) == 6
 
 
-def test_rotary_coins_sum_query_and_key_rows_of_a_pair() -> None:
+def test_rotary_coins_average_query_and_key_rows_of_a_pair() -> None:
     rng = np.random.default_rng(6)
     index = 8 + np.arange(8)
     rows = [HeadRows((0,), index, rng.normal(size=(1, 8, 32)).astype(np.float32)) for _ in range(4)]
@@ -157,9 +178,9 @@ def test_rotary_coins_sum_query_and_key_rows_of_a_pair() -> None:
     queries = tuple(HeadRows((0,), 16 + np.arange(8), side.rows) for side in rows[:2])
     keys = (rows[2], rows[3])
     layers = pair_layers([0], [0])
-    coins = rotary_coins(queries, keys, layers, tower("half"))  # type: ignore[arg-type]
+    coins = rotary_coins(queries, keys, layers, tower("half"))
     q, k = row_cosines(*queries, layers)[0], row_cosines(*keys, layers)[0]
-    assert np.allclose(coins[0], [q[i] + q[i + 4] + k[i] + k[i + 4] for i in range(4)])
+    assert np.allclose(coins[0], [(q[i] + q[i + 4] + k[i] + k[i + 4]) / 4 for i in range(4)])
 
 
 def test_layers_pair_one_to_one_or_as_a_grid() -> None:

@@ -192,8 +192,8 @@ def test_names_of_models_are_hostile(frozen: Frozen) -> None:
 
 def test_equal_names_are_told_apart(frozen: Frozen) -> None:
     report = build_report(frozen("identical"), "ko")
-    assert "base0(기준)" in report.headline.sentence
-    assert "base0(대상)" in report.headline.sentence
+    assert "base0(기준)" in plain(report.headline.sentence)
+    assert "base0(대상)" in plain(report.headline.sentence)
 
 
 def test_footer_names_the_evidence(frozen: Frozen) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import struct
 import zlib
@@ -63,7 +64,7 @@ def test_colours_darken_steadily_from_zero_both_ways() -> None:
     above = [lightness(colour(k / 50)) for k in range(51)]
     below = [lightness(colour(-k / 50)) for k in range(51)]
     for side in (above, below):
-        assert all(b < a for a, b in zip(side, side[1:], strict=False))
+        assert all(b < a for a, b in itertools.pairwise(side))
     # Blue and brown stay apart for readers who do not tell red from green.
     assert colour(-0.7)[2] - colour(-0.7)[0] > 60
     assert colour(0.7)[0] - colour(0.7)[2] > 60
@@ -78,9 +79,15 @@ def heatmap(n: int) -> HeatmapChart:
     )
     labels = tuple(str(k) for k in range(n))
     return HeatmapChart(
-        key="h", panels=(Panel("raw", values), Panel("centred", values)), row_labels=labels, column_labels=labels,
-        x_axis="x", y_axis="y", missing="none", **BASE,
-    )  # fmt: skip
+        key="h",
+        panels=(Panel("raw", values), Panel("centred", values)),
+        row_labels=labels,
+        column_labels=labels,
+        x_axis="x",
+        y_axis="y",
+        missing="none",
+        **BASE,
+    )
 
 
 def test_heatmap_puts_each_value_in_its_cell() -> None:
@@ -131,7 +138,7 @@ def test_nothing_is_drawn_outside_the_figure(chart: Chart) -> None:
 
 def test_threshold_stands_where_it_belongs() -> None:
     svg = draw(strip(StripRow("one", (-1.0, 6.7), 6.7, "x")))
-    threshold = {x for x in re.findall(r'x1="([\d.]+)"[^>]*class="threshold"', svg)}
+    threshold = set(re.findall(r'x1="([\d.]+)"[^>]*class="threshold"', svg))
     total = set(re.findall(r'x1="([\d.]+)"[^>]*class="total"', svg))
     assert threshold == total
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def test_page_is_accessible(frozen: Frozen, lang: str) -> None:
     headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert headings[0] == 1
     assert headings.count(1) == 1
-    assert all(b - a <= 1 for a, b in zip(headings, headings[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(headings))
     assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
@@ -127,8 +128,9 @@ def test_hostile_names_stay_text(frozen: Frozen, lang: str) -> None:
     assert "[U+202E]" in html
     assert "49" not in re.findall(r"onerror=alert\(1\)&gt;(.{0,12})", html)[0]
     assert html.count("<bdi>") == html.count("</bdi>") > 0
-    assert "\u2068" not in html
-    assert "\u2069" not in html
+    # Where elements cannot stand, in attributes and figures, names keep the characters that isolate.
+    assert html.count("\u2068") == html.count("\u2069")
+    assert "\u2068" not in re.sub(r"<[^>]*>", "", re.sub(r"<svg.*?</svg>", "", html, flags=re.S))
 
 
 def test_equal_documents_give_equal_pages(frozen: Frozen) -> None:

@@ -201,7 +201,7 @@ def test_missing_code_is_an_error_and_names_it() -> None:
         Texts("en").reason({"code": "made_up", "values": {}})
     with pytest.raises(EvidenceError, match=r"without its value 'level'"):
         Texts("en").reason({"code": "relabelling_guard", "values": {"effect": 0.1}})
-    with pytest.raises(MissingTextError, match="no.such.key"):
+    with pytest.raises(MissingTextError, match=r"no\.such\.key"):
         Texts("en")("no.such.key")
 
 

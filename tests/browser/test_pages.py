@@ -1,0 +1,123 @@
+"""Pages in Chromium: nothing is fetched, nothing complains, no words overlap, and they fit a phone.
+
+Chromium's own command line is enough: ``--dump-dom`` for what the page became, the log for
+the console, the network log for what was asked for. A second page, which may run scripts,
+holds the report in a frame and measures it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jokbo.report.html import render_html
+
+pytestmark = pytest.mark.browser
+
+EVIDENCE = Path(__file__).resolve().parents[1] / "golden" / "evidence"
+NAMES = ["common_lineage", "component_reuse", "identical", "no_evidence", "shared_initialisation"]
+BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
+
+MEASURE = """<!doctype html><meta charset="utf-8"><body style="margin:0">
+<iframe src="report.html" style="width:{width}px;height:900px;border:0"></iframe><pre id="out"></pre>
+<script>
+const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+  && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+document.querySelector("iframe").onload = event => {{
+  const page = event.target.contentDocument, found = {{figures: 0, overlaps: [], outside: []}};
+  for (const svg of page.querySelectorAll("svg")) {{
+    found.figures += 1;
+    const frame = svg.getBoundingClientRect();
+    const words = [...svg.querySelectorAll("text")].map(t => [t.textContent, t.getBoundingClientRect()]);
+    for (const [i, [text, box]] of words.entries()) {{
+      if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1
+        || box.bottom > frame.bottom + 1) found.outside.push(text);
+      for (const [other, box2] of words.slice(i + 1)) if (overlap(box, box2)) found.overlaps.push([text, other]);
+    }}
+  }}
+  const root = page.documentElement;
+  found.width = root.scrollWidth; found.room = root.clientWidth; found.title = page.title;
+  document.getElementById("out").textContent = JSON.stringify(found);
+}};
+</script>"""
+
+Chromium = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Chromium:
+    """Run Chromium on a file, with a profile of its own."""
+    assert BROWSER, "Chromium is not installed; install it, or name it in CHROMIUM"
+
+    def run(page: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", *flags, page.as_uri(),
+        ]  # fmt: skip
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+    return run
+
+
+def write(tmp_path: Path, name: str, lang: str) -> Path:
+    page = tmp_path / "report.html"
+    document = json.loads((EVIDENCE / f"{name}.json").read_bytes())
+    page.write_text(render_html(document, lang=lang), encoding="utf-8")
+    return page
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", NAMES)
+def test_page_loads_in_silence_and_asks_for_nothing(
+    tmp_path: Path, chromium: Chromium, name: str, lang: str
+) -> None:
+    page = write(tmp_path, name, lang)
+    log = tmp_path / "net.json"
+    done = chromium(page, f"--log-net-log={log}")
+    assert f'<html lang="{lang}">' in done.stdout
+    assert 'id="verdict-head"' in done.stdout
+    assert "CONSOLE" not in done.stderr
+    # Chromium writes the end of this log when it quits; the addresses stand in it all the same.
+    asked = set(re.findall(r'"url":"([a-z]+:[^"]{0,200})', log.read_text(encoding="utf-8", errors="replace")))
+    assert not {
+        address for address in asked if not address.startswith(("file:", "data:", "chrome:", "about:"))
+    }
+
+
+@pytest.mark.parametrize("width", [390, 1100])
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", ["component_reuse", "no_evidence", "shared_initialisation"])
+def test_figures_are_legible_and_the_page_fits(
+    tmp_path: Path, chromium: Chromium, name: str, lang: str, width: int
+) -> None:
+    write(tmp_path, name, lang)
+    page = tmp_path / "measure.html"
+    page.write_text(MEASURE.format(width=width), encoding="utf-8")
+    done = chromium(page, "--allow-file-access-from-files", "--window-size=1400,1000")
+    measured = re.search(r'<pre id="out">(.+?)</pre>', done.stdout, flags=re.S)
+    assert measured, done.stderr[-2000:]
+    found = json.loads(measured[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    assert found["figures"] >= 3
+    assert found["overlaps"] == []
+    assert found["outside"] == []
+    assert found["width"] <= found["room"] <= width
+
+
+def test_console_check_can_fail(tmp_path: Path, chromium: Chromium) -> None:
+    page = write(tmp_path, "identical", "en")
+    broken = page.read_text(encoding="utf-8").replace(
+        "</body>", "<script>alert(1)</script><img src='http://x.test/a.png'></body>"
+    )
+    page.write_text(broken, encoding="utf-8")
+    done = chromium(page)
+    assert done.stderr.count("Content Security Policy") >= 2
+    assert "CONSOLE" in done.stderr
