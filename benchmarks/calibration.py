@@ -98,7 +98,11 @@ def merge(into: Tally, other: Tally) -> None:
     """Add one tally to another."""
     into.pairs += other.pairs
     into.accused += other.accused
-    for mine, theirs in ((into.log_evalues, other.log_evalues), (into.sup, other.sup), (into.checks, other.checks)):
+    for mine, theirs in (
+        (into.log_evalues, other.log_evalues),
+        (into.sup, other.sup),
+        (into.checks, other.checks),
+    ):
         for name, values in theirs.items():
             mine.setdefault(name, []).extend(values)
     for name, bins in other.ranks.items():
@@ -179,10 +183,14 @@ def main() -> int:
     """Run, print the table, write it where asked."""
     from benchmarks.calibration_table import markdown
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, help="about how many simulated pairs (default: all)")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--markdown", type=Path, help="write the table here, and in Korean beside it (.ko.md)")
+    parser.add_argument(
+        "--markdown", type=Path, help="write the table here, and in Korean beside it (.ko.md)"
+    )
     options = parser.parse_args()
     found = calibrate(pairs=options.pairs, workers=options.workers)
     print(markdown(found, "en"))

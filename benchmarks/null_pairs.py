@@ -14,7 +14,13 @@ from jokbo.evidence.compare import _cases
 from jokbo.evidence.verdict import DEPENDENCE, Policy, decide
 from jokbo.independence import index_structure
 from jokbo.independence.base import Family, IndependenceResult
-from jokbo.independence.betting import BET_POWERS, average, combine_clusters, count_anchored_ranks, count_ranks
+from jokbo.independence.betting import (
+    BET_POWERS,
+    average,
+    combine_clusters,
+    count_anchored_ranks,
+    count_ranks,
+)
 from jokbo.independence.combine import BODY, STAGES
 from jokbo.independence.examine import Examination, examine
 from jokbo.independence.exams import units
@@ -70,7 +76,9 @@ def _measure(reference: Model, candidate: Model, seed: int, stages: bool) -> Nul
     found = examine(reference, candidate, seed=seed)
     record = NullPair()
     for test, results in _by_test(found).items():
-        record.log_evalues[test] = average([combine_clusters([row.log_evalue for row in r.rows]) for r in results])
+        record.log_evalues[test] = average(
+            [combine_clusters([row.log_evalue for row in r.rows]) for r in results]
+        )
     logs = []
     for component, exam in found.exams.items():
         evidence = found.evidence(component)
@@ -112,12 +120,21 @@ def _by_test(found: Examination) -> dict[str, list[IndependenceResult]]:
 
 def _name(result: IndependenceResult) -> str:
     details = {
-        "rank_betting": ("E1", "channels" if result.family is Family.CHANNELS else "units", result.parameters.get("score")),
+        "rank_betting": (
+            "E1",
+            "channels" if result.family is Family.CHANNELS else "units",
+            result.parameters.get("score"),
+        ),
         "fixed_points": ("E2", "units"),
         "norm_pattern": ("E4", "norms"),
         "unit_signs": ("E8", "unit signs by", result.parameters.get("matching")),
         "channel_signs": ("E9", "channel signs"),
-        "attention_signs": ("E10", result.parameters.get("coins"), "signs by", result.parameters.get("matching")),
+        "attention_signs": (
+            "E10",
+            result.parameters.get("coins"),
+            "signs by",
+            result.parameters.get("matching"),
+        ),
     }[result.test]
     rotated = ("rotated",) if result.stage == "tensors" and "rotated" in str(result.alignment) else ()
     return " ".join(map(str, (*details, *rotated, *(("local",) if result.local else ()))))
@@ -156,7 +173,9 @@ def _rank(found: Examination, record: NullPair, rng: np.random.Generator) -> Non
                     record.sup[f"E1 {name}, any visit"] = _running(count)
 
 
-def _fill(record: NullPair, name: str, counts: tuple[np.ndarray, np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
+def _fill(
+    record: NullPair, name: str, counts: tuple[np.ndarray, np.ndarray, np.ndarray], rng: np.random.Generator
+) -> None:
     better, tied, n = counts
     shares = (better + rng.random(better.shape) * tied) / n
     binned = np.bincount((shares * BINS).astype(int).clip(0, BINS - 1).reshape(-1), minlength=BINS)
@@ -166,7 +185,9 @@ def _fill(record: NullPair, name: str, counts: tuple[np.ndarray, np.ndarray, np.
 def _running(counts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
     """Largest wealth of the first layer's martingale at any visit."""
     better, tied, n = counts[0][0], counts[1][0], counts[2].astype(float)
-    wealth = [np.cumsum(np.log(n / tied * (((better + tied) / n) ** k - (better / n) ** k))) for k in BET_POWERS]
+    wealth = [
+        np.cumsum(np.log(n / tied * (((better + tied) / n) ** k - (better / n) ** k))) for k in BET_POWERS
+    ]
     return float((np.logaddexp.reduce(wealth, axis=0) - math.log(len(BET_POWERS))).max())
 
 
@@ -178,7 +199,9 @@ def _grow(reference: Model, candidate: Model, found: Examination, record: NullPa
         if component.kind in BODY and before is not None and after is not None:
             total = float(np.logaddexp(before.log_evalue, after.log_evalue))
             name = f"component {component.kind}, any stage"
-            record.sup[name] = max(before.log_evalue, total) if math.exp(before.log_evalue) < 20 else before.log_evalue
+            record.sup[name] = (
+                max(before.log_evalue, total) if math.exp(before.log_evalue) < 20 else before.log_evalue
+            )
     assert sum(STAGES.values()) <= 1 + 1e-12
 
 

@@ -92,24 +92,42 @@ _llama = partial(llama, vocab_size=128, intermediate_size=128)
 POPULATIONS = (
     Population("Gaussian", "가우스", 2400, _plain(_llama)),
     Population(
-        "Gaussian, biases and QK norms", "가우스, 편향과 QK 정규화", 600, _plain(_llama, qkv_bias=True, qk_norm=True, tied=True)
+        "Gaussian, biases and QK norms",
+        "가우스, 편향과 QK 정규화",
+        600,
+        _plain(_llama, qkv_bias=True, qk_norm=True, tied=True),
     ),
-    Population("Gaussian, LayerNorm, no gate", "가우스, LayerNorm, 게이트 없음", 600, _plain(gpt2, vocab_size=128)),
+    Population(
+        "Gaussian, LayerNorm, no gate", "가우스, LayerNorm, 게이트 없음", 600, _plain(gpt2, vocab_size=128)
+    ),
     Population("Gaussian, depths 2 and 3", "가우스, 깊이 2와 3", 600, _other_depth),
-    Population("heavy-tailed (t, 2.5 degrees of freedom)", "두꺼운 꼬리(t, 자유도 2.5)", 1400, _plain(_llama, heavy_tailed=2.5)),
+    Population(
+        "heavy-tailed (t, 2.5 degrees of freedom)",
+        "두꺼운 꼬리(t, 자유도 2.5)",
+        1400,
+        _plain(_llama, heavy_tailed=2.5),
+    ),
     Population("massive channels", "거대 채널", 1400, _plain(_llama, massive_channels=3)),
-    Population("sorted units and channels", "정렬된 유닛과 채널", 500, _plain(_llama, structure="sorted"), True),
+    Population(
+        "sorted units and channels", "정렬된 유닛과 채널", 500, _plain(_llama, structure="sorted"), True
+    ),
     Population(
         "tiled initialisation", "타일식 초기화", 500, _plain(llama, vocab_size=128, structure="tiled"), True
     ),
-    Population("position-dependent scale", "위치에 따라 변하는 크기", 500, _plain(_llama, structure="trend"), True),
+    Population(
+        "position-dependent scale", "위치에 따라 변하는 크기", 500, _plain(_llama, structure="trend"), True
+    ),
     Population(
         "duplicated layers", "복제된 층", 800, _plain(_llama, num_layers=4, duplicated_layers=True), True
     ),
     Population("faintly copied layers", "희미하게 복제된 층", 600, _faint_copies, True),
     Population("copied attention, other MLPs", "복제된 어텐션, 다른 MLP", 400, _attention_copies, True),
     Population(
-        "upcycled experts", "업사이클된 전문가", 600, _plain(mixtral, vocab_size=128, intermediate_size=96, upcycled=True), True
+        "upcycled experts",
+        "업사이클된 전문가",
+        600,
+        _plain(mixtral, vocab_size=128, intermediate_size=96, upcycled=True),
+        True,
     ),
 )
 """Every population."""

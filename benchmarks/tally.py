@@ -122,7 +122,7 @@ def uniformity(bins: np.ndarray) -> float:
 
 
 def too_small(pvalues: list[float], level: float) -> float:
-    """Exact binomial p-value of the hypothesis that at most a share `level` of p-values is at most `level`."""
+    """Exact binomial p-value: how likely so many p-values at most `level` are, where they are valid."""
     from scipy.stats import binom
 
     hits = sum(p <= level for p in pvalues)
@@ -135,7 +135,9 @@ def failures(tally: Tally, *, structured: bool) -> list[str]:
     for name, logs in (*tally.log_evalues.items(), *tally.sup.items()):
         row = summarise(name, logs)
         if name in tally.log_evalues and not row.size_holds:
-            found.append(f"{name}: {row.alarms} of {row.pairs} at E >= 20, mean of min(E, 1000) {row.capped:.3f}")
+            found.append(
+                f"{name}: {row.alarms} of {row.pairs} at E >= 20, mean of min(E, 1000) {row.capped:.3f}"
+            )
         elif row.pvalue < RARE:
             found.append(f"{name}: {row.alarms} of {row.pairs} reach 20 on the way")
         if name.startswith(("component", "all")) and row.accusations:

@@ -62,7 +62,9 @@ def make_grams(draw: Draw, rng: np.random.Generator) -> AxisGrams:
 
 def evalues(grams: AxisGrams, rng: np.random.Generator) -> dict[str, float]:
     """Log e-value of every unit test."""
-    results = rank_betting(grams, component=MLP, stage="rows", order=rng.permutation(UNITS), family=Family.UNITS)
+    results = rank_betting(
+        grams, component=MLP, stage="rows", order=rng.permutation(UNITS), family=Family.UNITS
+    )
     results += fixed_points(grams, component=MLP, stage="rows", rng=rng)
     results += unit_signs_in_order(grams, component=MLP, stage="rows")
     return {
@@ -73,4 +75,15 @@ def evalues(grams: AxisGrams, rng: np.random.Generator) -> dict[str, float]:
     }
 
 
-__all__ = ["DRAWS", "LAYERS", "MLP", "UNITS", "anchored", "direct", "evalues", "make_grams", "make_units", "rank_bets"]
+__all__ = [
+    "DRAWS",
+    "LAYERS",
+    "MLP",
+    "UNITS",
+    "anchored",
+    "direct",
+    "evalues",
+    "make_grams",
+    "make_units",
+    "rank_bets",
+]

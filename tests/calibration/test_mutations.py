@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from calibration_rows import DRAWS, LAYERS, MLP, UNITS, make_grams, make_units
-from test_rows import ranks_of
-
 from benchmarks.null_pairs import measure, without_checks
 from benchmarks.populations import BY_NAME
 from benchmarks.tally import RARE, Tally, failures, summarise, uniformity
+from calibration_rows import DRAWS, LAYERS, MLP, UNITS, make_grams, make_units
+from test_rows import ranks_of
+
 from jokbo.architectures.base import Role
 from jokbo.independence import betting
 from jokbo.independence.betting import combine_clusters, count_ranks, rank_bets

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.tally import RARE, summarise, uniformity
 from calibration_rows import DRAWS, UNITS, anchored, direct, evalues, make_grams, rank_bets
 from scipy.stats import binom
-
-from benchmarks.tally import RARE, summarise, uniformity
 
 PAIRS = 300
 BINS = 20
@@ -25,7 +24,9 @@ def test_every_unit_test_keeps_its_size(name: str) -> None:
     assert [row for row in rows if not row.size_holds] == []
 
 
-def ranks_of(name: str, count: object, rng: np.random.Generator, *, order: np.ndarray | None = None) -> np.ndarray:
+def ranks_of(
+    name: str, count: object, rng: np.random.Generator, *, order: np.ndarray | None = None
+) -> np.ndarray:
     """Shares ``(g + U t) / n`` of all visits of many pairs, in bins."""
     bins = np.zeros(BINS, dtype=int)
     for _ in range(PAIRS):
@@ -62,13 +63,15 @@ def test_stopping_when_it_suits_gains_nothing(count: object) -> None:
 
 
 def test_reading_on_while_unconvinced_gains_nothing() -> None:
-    """Stages are weighted once and for all, so the adversary who reads on only while E is small keeps the rate."""
+    """Stages are weighted once and for all: reading on only while E is small keeps the rate."""
     rng = np.random.default_rng(14)
     reached = 0
     for _ in range(PAIRS):
         total = 0.0
         for weight in (0.1, 0.6, 0.3):
-            total += weight * float(np.exp(evalues(make_grams(DRAWS["heavy"], rng), rng)["rank_betting direct"]))
+            total += weight * float(
+                np.exp(evalues(make_grams(DRAWS["heavy"], rng), rng)["rank_betting direct"])
+            )
             if total >= 20:
                 reached += 1
                 break

@@ -1,13 +1,13 @@
 """Size: independent pairs are not accused, whatever their weights look like.
 
-A smaller form of `make calibration`. Every bound is exact and can fail; `test_mutations.py` shows that it does.
+A smaller form of `make calibration`. Every bound is exact and can fail: `test_mutations.py`
+shows that it does.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from benchmarks.null_pairs import measure
 from benchmarks.populations import POPULATIONS, Population
 from benchmarks.tally import Tally, failures

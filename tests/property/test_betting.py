@@ -32,7 +32,10 @@ def test_a_bet_has_mean_one_for_any_ties(groups: list[int]) -> None:
     """Candidates fall into groups of equal score; the true one is any of them with equal chance."""
     n = sum(groups)
     better = np.cumsum([0, *groups[:-1]])
-    wealth = [math.exp(float(rank_bets(np.array([g]), np.array([t]), np.array([n])))) for g, t in zip(better, groups, strict=True)]
+    wealth = [
+        math.exp(float(rank_bets(np.array([g]), np.array([t]), np.array([n]))))
+        for g, t in zip(better, groups, strict=True)
+    ]
     assert math.isclose(sum(t * w for t, w in zip(groups, wealth, strict=True)) / n, 1, rel_tol=1e-12)
 
 
@@ -81,7 +84,7 @@ def test_coins_do_not_see_a_common_scale_or_sign(seed: int, n: int, scale: float
 
 @given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=6))
 def test_clusters_have_mean_one(chances: list[float]) -> None:
-    """E-values of two points, ``1 / (2 p)`` and ``1 / (2 (1 - p))``, have mean one; so has their combination."""
+    """``1 / (2 p)`` with chance p, else ``1 / (2 (1 - p))``: mean one, and so for the combination."""
     total = 0.0
     for outcome in itertools.product((0, 1), repeat=len(chances)):
         p = [c if hit else 1 - c for c, hit in zip(chances, outcome, strict=True)]
@@ -145,7 +148,12 @@ def test_direct_ranks_do_not_see_a_common_rotation(seed: int, m: int) -> None:
 def test_ranks_do_not_see_a_joint_relabelling(seed: int, m: int) -> None:
     """Both models relabelled alike and the visits with them."""
     rng = np.random.default_rng(seed)
-    scores, order, labels, p = rng.normal(size=(m, m)), rng.permutation(m), rng.integers(0, 2, m), rng.permutation(m)
+    scores, order, labels, p = (
+        rng.normal(size=(m, m)),
+        rng.permutation(m),
+        rng.integers(0, 2, m),
+        rng.permutation(m),
+    )
     plain = count_ranks(scores[None], order, labels=labels)
     moved = count_ranks(scores[np.ix_(p, p)][None], np.argsort(p)[order], labels=labels[p])
     assert all(np.array_equal(x, y) for x, y in zip(plain, moved, strict=True))

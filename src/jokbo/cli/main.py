@@ -11,6 +11,8 @@ from importlib import import_module
 
 import click
 
+from jokbo import __version__
+
 COMMANDS = {
     "compare": "Decide from weights whether two models are independent.",
     "inspect": "Show the anatomy of one model.",
@@ -41,7 +43,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="jokbo", message="jokbo %(version)s")
+@click.version_option(__version__, message="jokbo %(version)s")
 def cli() -> None:
     """Jokbo (족보): the family register of neural models.
 

@@ -14,7 +14,7 @@ from jokbo.independence.examine import Examination, examine
 from jokbo.independence.exams.channels import TableExam
 from jokbo.independence.plan import Lot, parse_budget
 from jokbo.sources.base import OpenOptions, Source
-from jokbo.views.component import Component
+from jokbo.views.component import Component, ComponentKind
 from jokbo.views.ledger import Ledger
 from jokbo.views.model import Model, open_model
 
@@ -151,6 +151,7 @@ def _cases(found: Examination, policy: Policy) -> list[ComponentCase]:
                 exam.record.signs_refused,
                 exam.record.axes,
                 None if overlap is None else overlap >= policy.min_subspace_overlap,
+                _min_cosine(found, component, policy),
             )
         )
     for component, reason in found.untested.items():
@@ -158,6 +159,14 @@ def _cases(found: Examination, policy: Policy) -> list[ComponentCase]:
             ComponentCase(component, (sizes[0].get(component, 0), sizes[1].get(component, 0)), reason)
         )
     return cases
+
+
+def _min_cosine(found: Examination, component: Component, policy: Policy) -> float:
+    """What reuse of a table needs while the basis is free; an output head learns more from data than an embedding."""
+    tied = any(anatomy.tied_output for anatomy in found.bench.anatomies)
+    if component.kind is ComponentKind.EMBEDDING and not tied:
+        return policy.min_embedding_cosine
+    return policy.min_output_cosine
 
 
 def _check_declared(found: Examination, declared: Sequence[str]) -> None:

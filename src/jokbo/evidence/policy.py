@@ -25,6 +25,11 @@ class Policy:
         Safety factor on the cosine that relabelling one's own units can reach.
     min_reuse_cosine : float
         Mean row cosine from which shared channels of an embedding mean shared rows.
+    min_embedding_cosine, min_output_cosine : float
+        The same while the residual basis is not pinned by another component: an accuser can rotate
+        its own model until tables of shared tokens agree, and tables learn like things from like
+        data. Such fits of independent zoo models reach .51 on embeddings and .92 on output heads,
+        which tied embeddings are as well.
     min_subspace_overlap : float
         Overlap of leading subspaces from which an embedding's learned content counts as shared. On
         really trained models reuse scores .73 to .99, one start with other data .27 to .41, chance .06.
@@ -37,17 +42,27 @@ class Policy:
     min_unclear: float = 1e3
     relabelling_factor: float = 1.5
     min_reuse_cosine: float = 0.3
+    min_embedding_cosine: float = 0.75
+    min_output_cosine: float = 0.97
     min_subspace_overlap: float = 0.55
 
     def log_threshold(self, hypotheses: int) -> float:
         """Natural log of the e-value that one of `hypotheses` components needs."""
         return math.log(self.min_evalue * max(hypotheses, 1))
 
-    def relabelling_level(self, axis: AxisSize) -> float:
-        """Mean cosine that an accuser could reach by relabelling `n` rows of width `d`.
+    def relabelling_level(self, axis: AxisSize, *, rotated: bool = True) -> float:
+        """Mean cosine that an accuser could reach by relabelling and rotating its own model.
 
-        ``1.5 x .85 sqrt(2 ln n / d)``: the largest of `n` chance cosines, with a safety factor.
+        ``1.5 x .85 sqrt(2 ln n / d + r)``: the largest of `n` chance cosines of width `d`, and what
+        an orthogonal Procrustes fit of the residual stream adds, ``r`` being channels a row.
+        The factor is safety. On the zoo such a fit reaches .17 on MLPs and .52 on value rows.
+
+        Parameters
+        ----------
+        rotated : bool
+            Whether the residual basis is still free; False once another component has pinned it.
         """
         if axis.n < 2 or axis.d < 1:
             return 1.0
-        return min(1.0, self.relabelling_factor * 0.85 * math.sqrt(2 * math.log(axis.n) / axis.d))
+        square = 2 * math.log(axis.n) / axis.d + (axis.rotation if rotated else 0.0)
+        return min(1.0, self.relabelling_factor * 0.85 * math.sqrt(square))

@@ -73,6 +73,8 @@ class ComponentCase:
         Of the reference and of the candidate; 0 where absent.
     reason : Reason or None
         Why it was not compared.
+    min_cosine : float
+        For tables: the cosine that reuse needs while the residual basis is free.
     """
 
     component: Component
@@ -83,6 +85,7 @@ class ComponentCase:
     signs_refused: bool = False
     axes: dict[Family, AxisSize] = field(default_factory=dict)
     learned: bool | None = None
+    min_cosine: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +182,7 @@ def decide(
         All parameters of the candidate.
     """
     tested = [case for case in cases if case.evidence is not None]
-    findings = [
-        _judge(case, policy, len(tested), reference_is_older)
-        if case.evidence is not None
-        else Finding(
-            case.component, case.parameters, Status.NOT_COMPARABLE, (case.reason or Reason("not_tested"),)
-        )
-        for case in cases
-    ]
+    findings = _judge_all(cases, policy, len(tested), reference_is_older)
     findings = _guard_basis(_settle_with_body(findings, learning, policy), policy, reference_is_older)
     kind = VerdictKind.IDENTICAL if identical else _overall(findings, learning)
     if kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE:
@@ -214,7 +210,32 @@ def _inherited_share(findings: Sequence[Finding], kind: VerdictKind, parameters:
     return sum(f.parameters[1] for f in findings if f.status is Status.INHERITED) / parameters
 
 
-def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | None) -> Finding:
+def _judge_all(
+    cases: Sequence[ComponentCase], policy: Policy, hypotheses: int, older: bool | None
+) -> list[Finding]:
+    """Judge every component; what only a free rotation could explain is judged again once the basis is pinned.
+
+    An accuser has one rotation of its residual stream to spend. A component whose agreement no
+    rotation reaches shows that it was not spent, so its tower's other components need not exceed it.
+    """
+
+    def judge(case: ComponentCase, pinned: bool) -> Finding:
+        if case.evidence is None:
+            reason = case.reason or Reason("not_tested")
+            return Finding(case.component, case.parameters, Status.NOT_COMPARABLE, (reason,))
+        return _judge(case, policy, hypotheses, older, pinned)
+
+    findings = [judge(case, pinned=False) for case in cases]
+    pinned = {f.component.tower for f in findings if f.status is Status.INHERITED}
+    return [
+        judge(case, pinned=True) if f.status is Status.INCONCLUSIVE and f.component.tower in pinned else f
+        for case, f in zip(cases, findings, strict=True)
+    ]
+
+
+def _judge(
+    case: ComponentCase, policy: Policy, hypotheses: int, older: bool | None, pinned: bool
+) -> Finding:
     evidence = case.evidence
     assert evidence is not None
     threshold = policy.log_threshold(hypotheses)
@@ -258,11 +279,13 @@ def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | N
     strongest = strongest_alignment(case.results, believed, log_threshold=witness)
     strongest = strongest or strongest_alignment(case.results, believed, log_threshold=-math.inf)
     axis = next(case.axes[f] for f in believed if f in case.axes)
-    level = policy.relabelling_level(axis)
+    level = policy.relabelling_level(axis, rotated=not pinned)
     if case.component.kind is ComponentKind.NORMS or strongest is None:
         return finding(Status.SHARED_BASIS, strongest, level)
-    if not body and strongest[1] < max(level, policy.min_reuse_cosine):
-        return finding(Status.SHARED_BASIS, strongest, level)
+    if not body:
+        if strongest[1] < max(policy.relabelling_level(axis, rotated=False), policy.min_reuse_cosine):
+            return finding(Status.SHARED_BASIS, strongest, level)
+        level = max(level, policy.min_reuse_cosine if pinned else case.min_cosine)
     if strongest[1] < level and not older:
         reasons.append(_guard(strongest[1], level))
         return finding(Status.INCONCLUSIVE, strongest, level)

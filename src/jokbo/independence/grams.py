@@ -43,7 +43,7 @@ class AxisGrams:
     clusters: tuple[Cluster, ...]
     cross: Mapping[Role, Float[np.ndarray, "pairs m m"]] | None
     reference: Mapping[Role, Float[np.ndarray, "blocks m m"]]
-    candidate: Mapping[Role, Float[np.ndarray, "blocks m m"]]
+    candidate: Mapping[Role, Float[np.ndarray, "others m m"]]
     signed: frozenset[Role] = frozenset()
 
     def direct_scores(self) -> Float[np.ndarray, "pairs m m"] | None:

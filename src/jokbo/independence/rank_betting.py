@@ -8,8 +8,10 @@ Why the e-value is valid
     uniform; :func:`~jokbo.independence.betting.rank_bets` multiplies bets of mean one.
 What fools it
     Index structure shared by both models (sorted or tiled units), which E0 looks for
-    and the *local* form is immune to; an accuser who reorders its own units, which the
-    verdict's cosine guard answers. Erased by permuting the axis.
+    and the *local* form is immune to where it is coarser than a neighbourhood: there candidates and
+    anchors are of one block and blocks, which tiles make copies of one another, are averaged.
+    And an accuser who reorders its own units, which the verdict's cosine guard answers.
+    Erased by permuting the axis.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def _pieces(report: Report, t: Texts) -> Iterator[RenderableType]:
     if remarks:
         yield _list(tuple(remarks), dim=True)
     yield _heading(report.limits.title)
-    yield _list(report.limits.items or report.limits.paragraphs)
+    yield _list((*report.limits.paragraphs[1:], *report.limits.items) or report.limits.paragraphs)
     yield _heading(report.read.title)
     yield _list(_read(report))
     yield _heading(report.checks.title)
@@ -101,7 +101,7 @@ def _components(report: Report, t: Texts) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column(t("head.part"), overflow="fold")
     table.add_column(t("head.finding"), overflow="fold")
-    for key in ("share", "evidence", "effect"):
+    for key in ("share_short", "evidence", "effect"):
         table.add_column(t(f"head.{key}"), justify="right")
     for row in report.components:
         style = STATUS[row.status]

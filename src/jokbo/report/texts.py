@@ -25,6 +25,7 @@ NAME_OPENS, NAME_CLOSES = "\u2068", "\u2069"
 """First strong isolate and pop directional isolate, around each name in a sentence."""
 
 MAX_NAME = 120
+LEAST_SHARE = 0.00001
 MAX_POWER = 100
 """Above this power of ten a figure says only that chance is no explanation."""
 
@@ -191,6 +192,9 @@ class Texts:
         """A share as a percentage: one decimal, three below one percent; 100 % only where it is exact."""
         from babel.numbers import format_percent
 
+        if 0 < share < LEAST_SHARE:
+            least = format_percent(LEAST_SHARE, format="#,##0.###%", locale=self.lang)
+            return self("ui.under", value=least)
         digits = 1 if share >= 0.01 or share == 0 else 3
         step = 10.0 ** (digits + 2)
         # A share of .9998 is not 100 %.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jokbo.errors import FormatError
+from jokbo.errors import ArchitectureError, FormatError
 from jokbo.formats import safetensors
 from jokbo.formats.base import TensorCatalog, run_plan
 from jokbo.sources.base import OpenOptions, Source
@@ -104,6 +104,11 @@ def open_model(spec: str | os.PathLike[str] | Source | Model, options: OpenOptio
         catalog = run_plan(safetensors.plan_catalog(source.files), source)
         config = read_json(source, "config.json", max_bytes=MAX_CONFIG_BYTES)
         return Model(source, catalog, config, match(catalog, config))
+    except (FormatError, ArchitectureError) as error:
+        source.close()
+        # Two models are open as a rule, and both have a file of this name: say whose it is.
+        name = source.identity.name
+        raise (error if name in str(error) else type(error)(f"{name}: {error}")) from None
     except BaseException:
         source.close()
         raise

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import Outcome, Run
 
 from jokbo.cli.main import main
 from jokbo.testing.builders import llama
 from jokbo.testing.transforms import derive
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run left behind."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
 
 
 @pytest.fixture

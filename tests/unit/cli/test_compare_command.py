@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from runs import Run
 
-from conftest import Run
 from jokbo.evidence.evidence import parse_evidence
 
 FAST = ("--no-bounds", "--no-scores")

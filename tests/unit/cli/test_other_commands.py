@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from conftest import Run
+from runs import Run
 
 
 def test_inspect_prints_the_anatomy(run: Run, models: dict[str, Path]):

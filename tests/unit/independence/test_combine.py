@@ -18,11 +18,16 @@ LOG = math.log
 
 
 def result(
-    family: Family, values: list[float], *, component: Component = MLP, stage: str = "rows", local: bool = False,
-    test: str = "rank_betting", effect: float = 0.5, alignment: Alignment = Alignment.SAME_BASIS,
-) -> IndependenceResult:  # fmt: skip
-    rows = tuple(ClusterRow(Cluster(k), LOG(v), effect, 10) for k, v in enumerate(values))
-    return IndependenceResult(test, 1, component, family, alignment, stage, local, rows)
+    family: Family,
+    values: list[float],
+    *,
+    component: Component = MLP,
+    stage: str = "rows",
+    local: bool = False,
+    test: str = "rank_betting",
+) -> IndependenceResult:
+    rows = tuple(ClusterRow(Cluster(k), LOG(v), 0.5, 10) for k, v in enumerate(values))
+    return IndependenceResult(test, 1, component, family, Alignment.SAME_BASIS, stage, local, rows)
 
 
 def evalue(results: list[IndependenceResult], component: Component = MLP, **options: object) -> float:
@@ -50,14 +55,14 @@ def test_scores_of_a_cluster_are_averaged_before() -> None:
 def test_stages_have_fixed_weights_and_unread_ones_count_nothing() -> None:
     assert sum(STAGES.values()) <= 1
     both = [result(Family.SIGNS, [8.0]), result(Family.SIGNS, [100.0], stage="tensors")]
-    assert math.isclose(evalue(both[:1]), STAGES["rows"] * 8)
-    assert math.isclose(evalue(both), STAGES["rows"] * 8 + STAGES["tensors"] * 100)
+    assert math.isclose(evalue(both[:1]), STAGES["rows"] * mixture([8.0]))
+    assert math.isclose(evalue(both), STAGES["rows"] * mixture([8.0]) + STAGES["tensors"] * mixture([100.0]))
 
 
 def test_families_are_averaged_and_channels_kept_apart_for_a_body() -> None:
     found = [result(Family.UNITS, [10.0]), result(Family.SIGNS, [2.0]), result(Family.CHANNELS, [1e9])]
-    assert math.isclose(evalue(found), STAGES["rows"] * 6)
-    assert math.isclose(evalue([found[2]], EMBEDDING), STAGES["rows"] * 1e9, rel_tol=1e-9)
+    assert math.isclose(evalue(found), STAGES["rows"] * (mixture([10.0]) + mixture([2.0])) / 2)
+    assert math.isclose(evalue([found[2]], EMBEDDING), STAGES["rows"] * mixture([1e9]), rel_tol=1e-9)
 
 
 def test_a_failed_axis_counts_in_its_local_form() -> None:
@@ -66,9 +71,11 @@ def test_a_failed_axis_counts_in_its_local_form() -> None:
         result(Family.CHANNELS, [2.0], component=EMBEDDING, local=True),
         result(Family.CHANNELS, [4.0], component=EMBEDDING, test="channel_signs"),
     ]
-    assert math.isclose(evalue(found, EMBEDDING, local_only=[Family.CHANNELS]), STAGES["rows"] * 3)
+    assert math.isclose(
+        evalue(found, EMBEDDING, local_only=[Family.CHANNELS]), STAGES["rows"] * mixture([3.0])
+    )
     full = combine_component(EMBEDDING, found, local_only=())
-    assert math.isclose(math.exp(full.families[Family.CHANNELS].log_local), STAGES["rows"] * 2)
+    assert math.isclose(math.exp(full.families[Family.CHANNELS].log_local), STAGES["rows"] * mixture([2.0]))
 
 
 def test_nothing_tested_is_an_evalue_of_one() -> None:
@@ -78,7 +85,10 @@ def test_nothing_tested_is_an_evalue_of_one() -> None:
 
 
 def test_strongest_alignment_judges_a_copied_layer_by_its_own_rows() -> None:
-    rows = (ClusterRow(Cluster(0), LOG(1e9), 0.9, 10), *(ClusterRow(Cluster(k), 0.0, 0.0, 10) for k in range(1, 4)))
+    rows = (
+        ClusterRow(Cluster(0), LOG(1e9), 0.9, 10),
+        *(ClusterRow(Cluster(k), 0.0, 0.0, 10) for k in range(1, 4)),
+    )
     copied = IndependenceResult("rank_betting", 1, MLP, Family.UNITS, Alignment.ROTATED, "rows", False, rows)
     assert strongest_alignment([copied], [Family.UNITS], log_threshold=LOG(1e3)) == (Alignment.ROTATED, 0.9)
     assert strongest_alignment([copied], [Family.SIGNS], log_threshold=LOG(1e3)) is None

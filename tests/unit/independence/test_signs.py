@@ -148,10 +148,9 @@ def test_channel_signs_equal_the_sum_over_rows() -> None:
 
 
 def tower(rope: str, *, head: int = 8, heads: int = 4, kv: int = 2, part: int | None = None) -> Tower:
-    return Tower(
-        name="text", hidden_size=32, num_layers=1, num_heads=heads, num_kv_heads=kv, head_dim=head, v_head_dim=head,
-        norm="rms", gated=True, activation="silu", rope=rope, rotary_dim=part or head, rotary_start=0, symmetries={},
-    )  # fmt: skip
+    facts = {"hidden_size": 32, "num_layers": 1, "num_heads": heads, "num_kv_heads": kv}
+    facts |= {"head_dim": head, "v_head_dim": head, "rotary_dim": part or head, "rotary_start": 0}
+    return Tower(name="text", norm="rms", gated=True, activation="silu", rope=rope, symmetries={}, **facts)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ def test_fixed_points_count_best_matches(hits: int) -> None:
 
 def test_fixed_points_break_ties_at_random() -> None:
     logs = [
-        fixed_points(square(np.zeros((30, 30))), component=MLP, stage="rows", rng=np.random.default_rng(seed))[0]
+        fixed_points(
+            square(np.zeros((30, 30))), component=MLP, stage="rows", rng=np.random.default_rng(seed)
+        )[0]
         for seed in range(200)
     ]
     assert sum(r.rows[0].effect_size for r in logs) / 200 == pytest.approx(1 / 30, abs=0.01)
@@ -101,7 +103,11 @@ def norm(layer: int | None, values: np.ndarray, role: Role = Role.FFN_NORM) -> N
 def test_norms_pair_by_layer_or_by_role_and_leave_constants_out() -> None:
     rng = np.random.default_rng(3)
     a = [norm(0, rng.normal(size=8)), norm(1, np.ones(8)), norm(None, rng.normal(size=8), Role.OUTPUT_NORM)]
-    b = [norm(0, rng.normal(size=8)), norm(1, rng.normal(size=8)), norm(None, rng.normal(size=8), Role.OUTPUT_NORM)]
+    b = [
+        norm(0, rng.normal(size=8)),
+        norm(1, rng.normal(size=8)),
+        norm(None, rng.normal(size=8), Role.OUTPUT_NORM),
+    ]
     first, second = align_norms(a, b)
     assert first.shape == second.shape == (2, 8)
     deeper = [*b, norm(2, rng.normal(size=8))]
@@ -153,7 +159,9 @@ def test_rotated_copies_are_tied_by_their_grams() -> None:
 
 def test_unrelated_blocks_stay_apart_and_ties_join() -> None:
     rng = np.random.default_rng(7)
-    assert tie_blocks(units(rng.normal(size=(5, 16, 64))), order=rng.permutation(16)) == {k: k for k in range(5)}
+    assert tie_blocks(units(rng.normal(size=(5, 16, 64))), order=rng.permutation(16)) == {
+        k: k for k in range(5)
+    }
     assert tie_blocks(units(rng.normal(size=(1, 16, 64))), order=rng.permutation(16)) == {0: 0}
     assert tie_rows(rng.normal(size=(1, 8, 64))) == {0: 0}
     assert join_ties({0: 0, 1: 0, 2: 2, 3: 3}, {0: 0, 1: 1, 2: 1, 3: 3}) == {0: 0, 1: 0, 2: 0, 3: 3}
@@ -211,7 +219,12 @@ def test_wrong_budgets_are_refused(text: str) -> None:
 def test_the_lot_depends_on_seed_digests_and_purpose() -> None:
     lot = Lot(0, "a", "b")
     assert lot.draw("x").integers(1 << 60) == Lot(0, "a", "b").draw("x").integers(1 << 60)
-    others = [Lot(1, "a", "b").draw("x"), Lot(0, "c", "b").draw("x"), Lot(0, "a", "c").draw("x"), lot.draw("y")]
+    others = [
+        Lot(1, "a", "b").draw("x"),
+        Lot(0, "c", "b").draw("x"),
+        Lot(0, "a", "c").draw("x"),
+        lot.draw("y"),
+    ]
     assert len({int(rng.integers(1 << 60)) for rng in (lot.draw("x"), *others)}) == 5
 
 

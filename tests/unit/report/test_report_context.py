@@ -235,7 +235,7 @@ def damage(document: dict[str, Any], path: str, value: object) -> None:
         ("candidate/read", KeyError),
         ("candidate/kind", "carrier_pigeon"),
         ("descriptive/norms", None),
-        ("descriptive/vocabulary/reason", {"code": "nobody_knows", "values": {}}),
+        ("descriptive/attention/0/profiles/0/reason", {"code": "nobody_knows", "values": {}}),
         ("learning", []),
     ],
 )

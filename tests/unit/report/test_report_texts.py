@@ -184,6 +184,16 @@ def test_keys_that_code_names_exist() -> None:
     assert asked <= set(catalogue("en"))
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_stated_levels_are_those_in_use(lang: str) -> None:
+    from jokbo.independence.learned import MIN_NORM_CORRELATION, MIN_SUBSPACE_OVERLAP
+
+    last = catalogue(lang)["learning.scale"].split(". ")[-1]
+    assert re.findall(r"\.\d+", last)[-2:] == [
+        f"{level:.1f}"[1:] for level in (MIN_NORM_CORRELATION, MIN_SUBSPACE_OVERLAP)
+    ]
+
+
 FORBIDDEN = {
     "en": r"theft|stole|steal|plagiar|guilt|victim|suspect|culprit|proven independent|fraud",
     "ko": r"도용|표절|훔|절도|범인|피해자|용의|사기|독립임이 (증명|입증)되",
@@ -250,7 +260,8 @@ def test_percent_says_all_only_of_all() -> None:
     assert t.percent(1.0) == "100%"
     assert t.percent(0.9999) == "99.9%"
     assert t.percent(0.26532) == "26.5%"
-    assert t.percent(0.000004) == "0%" or t.percent(0.0004) == "0.04%"
+    assert t.percent(0.0004) == "0.04%"
+    assert t.percent(0.000004) == "under 0.001%"
     assert t.percent(0.0) == "0%"
 
 

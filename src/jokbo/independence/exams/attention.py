@@ -67,7 +67,7 @@ class AttentionExam:
         if a != b:
             code = "hidden_sizes_differ" if a[0] == b[0] else "value_rows_differ"
             return Reason(code, {"reference": a[a[0] == b[0]], "candidate": b[a[0] == b[0]]})
-        self.record.axes[Family.ATTENTION] = AxisSize(a[0], a[1])
+        self.record.axes[Family.ATTENTION] = AxisSize(a[0], a[1], a[1] / (a[0] * min(map(len, self.layers))))
         return None
 
     def _towers(self) -> tuple[Tower, Tower] | None:
@@ -93,7 +93,7 @@ class AttentionExam:
         self.tied_layers = self._tie(rows, ties)
         self.pairs = pair_layers(*chosen, tied=self.tied_layers)
         believed = self._check_signs(rows, ties)
-        self.value_cosines = row_cosines(*rows, self.pairs) if believed else None
+        self.value_cosines = row_cosines(rows[0], rows[1], self.pairs) if believed else None
         self.record.results += attention_signs(
             self.value_cosines, self._rotary(chosen), self.pairs, component=self.component, stage=stage
         )

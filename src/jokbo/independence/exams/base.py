@@ -52,10 +52,20 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class AxisSize:
-    """What an accuser could relabel: `n` rows of width `d` on the axis of a family."""
+    """What an accuser could relabel, and rotate, before showing its model.
+
+    Attributes
+    ----------
+    n, d : int
+        `n` rows of width `d` on the axis of a family.
+    rotation : float
+        Channels a row that one rotation of the residual stream is shared by: the square of the cosine
+        that rotating one's own model reaches, up to a constant. 0 where no rotation helps.
+    """
 
     n: int
     d: int
+    rotation: float = 0.0
 
 
 @dataclass(slots=True)

@@ -82,8 +82,9 @@ class TableExam:
             return Reason("no_channel_symmetry")
         if not (both_hold(towers, "channel_sign") or both_hold(towers, "channel_permutation")):
             return Reason("no_channel_symmetry")
-        # An accuser may relabel channels, whose columns are as long as the table.
-        self.record.axes[Family.CHANNELS] = AxisSize(a.shape[1], min(a.shape[0], b.shape[0]))
+        # An accuser may relabel or rotate channels, whose columns are as long as the table.
+        length = min(a.shape[0], b.shape[0])
+        self.record.axes[Family.CHANNELS] = AxisSize(a.shape[1], length, a.shape[1] / max(length, 1))
         return None
 
     def _matched(self, count: int) -> tuple[np.ndarray, np.ndarray, str]:

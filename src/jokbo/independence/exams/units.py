@@ -101,8 +101,11 @@ class UnitExam:
             if self.counts[0] != self.counts[1]:
                 return Reason("unit_counts_differ", {"reference": self.counts[0], "candidate": self.counts[1]})
             return Reason("no_unit_symmetry")
-        self.record.axes[Family.UNITS] = self.record.axes[Family.SIGNS] = AxisSize(max(self.counts), max(self.widths))
-        self.record.axes[Family.CHANNELS] = AxisSize(max(self.widths), max(self.counts))
+        width, units = max(self.widths), max(self.counts)
+        rows = units * min(map(len, self.blocks)) * (2 if self.matched else 1)
+        axis = AxisSize(units, width, width / rows)
+        self.record.axes |= {Family.UNITS: axis, Family.SIGNS: axis}
+        self.record.axes[Family.CHANNELS] = AxisSize(width, units, width / rows)
         return None
 
     def _sampled(self, count: int | None) -> tuple[list[Block], list[Block]]:
@@ -131,10 +134,15 @@ class UnitExam:
         count = bench.plan.screen_layers if stage == "screen" else None
         chosen = self._sampled(count)
         index = bench.lot.window(f"{self.component}/units", self.counts[0], bench.plan.units)
-        fitting = min(_affordable(ledger, self.component.tower, mine, index) for ledger, mine in zip(bench.ledgers, chosen, strict=True))
-        if fitting < max(map(len, chosen)):
-            self.record.notes.append(Reason("budget_covers_layers", {"layers": fitting, "of": max(map(len, chosen))}))
-            chosen = self._sampled(max(fitting, 1))
+        fitting = [
+            _affordable(ledger, self.component.tower, mine, index)
+            for ledger, mine in zip(bench.ledgers, chosen, strict=True)
+        ]
+        # Each model against its own depth: a shallower one is no sign of a small budget.
+        if any(fit < len(mine) for fit, mine in zip(fitting, chosen, strict=True)):
+            values = {"layers": min(fitting), "of": max(map(len, chosen))}
+            self.record.notes.append(Reason("budget_covers_layers", values))
+            chosen = self._sampled(max(min(fitting), 1))
         rows = [fetch_units(ledger, self.component.tower, mine, index) for ledger, mine in zip(bench.ledgers, chosen, strict=True)]
         bad = degenerate(rows[0]) | degenerate(rows[1])
         if (~bad).sum() < MIN_UNITS:

@@ -50,7 +50,7 @@ def draw_lines(chart: LineChart) -> str:
     turn = f"rotate(-90 14 {number(middle)})"
     drawn.append(text(chart.y_axis, 14, middle, anchor="middle", class_="dim", transform=turn))
     for k, series in enumerate(chart.series):
-        drawn += _series(series, k, across, up, 4.0 if count <= 40 else 2.4)
+        drawn += _series(series, k, across, up, 4.0 if count <= 40 else 2.4 if count <= 100 else 1.6)
     return svg(WIDTH, bottom + BOTTOM, *legend, *drawn, key=chart.key, title=chart.title, alt=chart.alt)
 
 
