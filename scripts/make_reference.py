@@ -1,7 +1,7 @@
 """Write the reference pages from the code: `python scripts/make_reference.py` (``--check`` only compares).
 
 The evidence schema, the command line and the test catalogue are documented where they are
-made; these pages show it. Korean descriptions of the schema are in ``evidence_ko.toml``
+made; these pages show it. Korean descriptions of the schema are in ``reference_texts.toml``
 beside this script, by their English text; one that is missing stops the script.
 """
 
@@ -31,50 +31,12 @@ MADE = "<!-- Written by scripts/make_reference.py; do not edit. -->"
 Translate = Callable[[str], str]
 Rule = Mapping[str, Any]
 
-HEADS = {
-    "en": {
-        "title": "Evidence",
-        "intro": (
-            "`jokbo compare --json FILE` writes one evidence document: what was found and all it takes to find it again.\n"
-            "It is canonical JSON (keys sorted, no spaces, UTF-8, rounded numbers) under the schema\n"
-            "[`evidence-1.json`](../../src/jokbo/evidence/schemas/evidence-1.json), JSON Schema draft 2020-12, which comes\n"
-            "with the package. Unknown fields are refused. `jokbo verify` runs it again; `jokbo report` shows it again.\n\n"
-            "Two runs on one machine give the same bytes. Another machine may differ in the last bits of a sum; logarithms\n"
-            "are rounded to three decimals and effects to four, and the digest of a document leaves `software` out."
-        ),
-        "document": "The document",
-        "field": "field",
-        "type": "type",
-        "meaning": "meaning",
-        "or": " or ",
-        "list": "list of {}",
-        "map": "{} by name",
-    },
-    "ko": {
-        "title": "증거 문서",
-        "intro": (
-            "`jokbo compare --json 파일`은 증거 문서 하나를 씁니다. 무엇을 찾았는지, 그리고 다시 찾는 데 필요한 모든 것이 들어 있습니다.\n"
-            "키를 정렬하고 공백을 없앤 UTF-8 정규 JSON이며 수는 반올림되어 있습니다. 형식은 패키지에 든 스키마\n"
-            "[`evidence-1.json`](../../src/jokbo/evidence/schemas/evidence-1.json)(JSON Schema 2020-12)을 따릅니다.\n"
-            "모르는 항목은 거부합니다. `jokbo verify`는 같은 비교를 다시 실행하고, `jokbo report`는 문서를 다시 보여 줍니다.\n\n"
-            "한 컴퓨터에서 두 번 실행하면 바이트까지 같습니다. 다른 컴퓨터에서는 합의 마지막 비트가 다를 수 있어 로그는 소수 셋째 자리,\n"
-            "효과 크기는 넷째 자리로 반올림하고, 문서의 해시에서 `software`는 뺍니다."
-        ),
-        "document": "문서 전체",
-        "field": "항목",
-        "type": "형",
-        "meaning": "뜻",
-        "or": " 또는 ",
-        "list": "{} 목록",
-        "map": "이름별 {}",
-    },
-}
+TEXTS = tomllib.loads((ROOT / "scripts" / "reference_texts.toml").read_text(encoding="utf-8"))
 
 
 def translations() -> dict[str, str]:
     """Korean descriptions by English ones."""
-    text = (ROOT / "scripts" / "evidence_ko.toml").read_text(encoding="utf-8")
-    return {row["en"]: row["ko"] for row in tomllib.loads(text)["phrase"]}
+    return {row["en"]: row["ko"] for row in TEXTS["phrase"]}
 
 
 def descriptions(rule: Any) -> Iterator[str]:
@@ -113,7 +75,9 @@ def type_of(rule: Rule, heads: Mapping[str, str]) -> str:
 def table(rule: Rule, heads: Mapping[str, str], say: Translate, prefix: str = "") -> Iterator[str]:
     """Rows of an object, those of objects inside it below."""
     for name, each in rule["properties"].items():
-        described = each.get("description") or schema()["$defs"][each["$ref"].removeprefix("#/$defs/")]["description"]
+        described = (
+            each.get("description") or schema()["$defs"][each["$ref"].removeprefix("#/$defs/")]["description"]
+        )
         yield f"| `{prefix}{name}` | {type_of(each, heads)} | {say(described)} |"
         inner = each.get("items", each) if "$ref" not in each else each
         if "properties" in inner:
@@ -122,7 +86,7 @@ def table(rule: Rule, heads: Mapping[str, str], say: Translate, prefix: str = ""
 
 def evidence_page(lang: str) -> str:
     """The schema as tables."""
-    heads = HEADS[lang]
+    heads = TEXTS[lang]
     known = translations() if lang == "ko" else {}
 
     def say(text: str) -> str:
@@ -147,7 +111,9 @@ def cli_page() -> str:
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
+        inner = click.Context(
+            command, info_name=name, parent=context, terminal_width=100, max_content_width=100
+        )
         lines += [f"## jokbo {name}", "", "```text", command.get_help(inner), "```", ""]
     return "\n".join(lines)
 
@@ -179,9 +145,9 @@ def to_markdown(body: str) -> str:
 def tests_page() -> str:
     """The test catalogue: what each test assumes, why its e-value is valid, and what fools it."""
     intro = (
-        "Every independence test, from the docstring of its file. H0 is that the weights of the two models come from\n"
-        "separate random initialisations and separate training. An e-value of E under H0 is seen with probability at\n"
-        "most 1/E. Names are those in evidence documents."
+        "Every independence test, from the docstring of its file. H0 is that the weights of the two models\n"
+        "come from separate random initialisations and separate training. An e-value of E is seen under H0\n"
+        "with probability at most 1/E. Names are those in evidence documents."
     )
     lines = ["# Test catalogue", "", MADE, "", intro, ""]
     for module, title, body in catalogue():
@@ -201,7 +167,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
 def main() -> None:
     """Write the pages, or say which are out of step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is out of step")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail where a page is out of step"
+    )
     check = parser.parse_args().check
     stale = []
     for name, make in PAGES.items():

@@ -1,0 +1,31 @@
+"""Freeze evidence at a release: `python scripts/freeze_evidence.py`.
+
+Writes evidence on pairs of the zoo to ``tests/compat/evidence/<version>-<pair>.json``. Files of
+earlier versions are never touched: every later version must still verify them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from jokbo import __version__, compare  # noqa: E402
+
+PAIRS = (("base0", "sft0"), ("base0", "base1"), ("tower-a", "tower-b"), ("gpt2-0", "gpt2-0-sft"))
+
+
+def main() -> None:
+    """Write one file a pair, of this version."""
+    folder = ROOT / "tests" / "compat" / "evidence"
+    folder.mkdir(parents=True, exist_ok=True)
+    models = ROOT / "zoo" / "models"
+    for reference, candidate in PAIRS:
+        found = compare(models / reference, models / candidate, bounds=False, descriptive=False)
+        (folder / f"{__version__}-{reference}-{candidate}.json").write_bytes(found.evidence.to_json())
+
+
+if __name__ == "__main__":
+    main()
