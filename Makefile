@@ -4,13 +4,18 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-full calibration bench docs clean
+.PHONY: demo test lint test-full calibration bench docs clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/jokbo demo --output demo-output
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 -m "not torch and not browser and not slow and not network"
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The suites that need PyTorch, Transformers and Chromium; there, a skip is a failure.
 test-full: $(VENV)/full.stamp

@@ -166,7 +166,10 @@ def _rank(found: Examination, record: NullPair, rng: np.random.Generator) -> Non
                 "direct": count_ranks(scores, order, labels=labels),
                 "anchored": count_anchored_ranks(*grams.gram_stacks(), order, labels=labels),
             }
-            for score, count in counts.items():
+            # Layers of one cluster are copies and repeat one another's ranks: one of them is counted.
+            heads = [grams.clusters.index(cluster) for cluster in dict.fromkeys(grams.clusters)]
+            for score, (better, tied, n) in counts.items():
+                count = (better[heads], tied[heads], n)
                 name = f"{axis} {score}" + (" local" if block else "")
                 _fill(record, name, count, rng)
                 if block is None:

@@ -74,12 +74,16 @@ def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) 
     return Run(time.perf_counter() - start, usage.ru_maxrss / 1024, code)
 
 
-def median_run(arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, runs: int = RUNS) -> Run:
+def median_run(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, runs: int = RUNS
+) -> Run:
     """Median of several runs after one that does not count."""
     run(arguments, environment)
     done = [run(arguments, environment) for _ in range(runs)]
     return Run(
-        statistics.median(r.seconds for r in done), statistics.median(r.peak_mb for r in done), done[-1].status
+        statistics.median(r.seconds for r in done),
+        statistics.median(r.peak_mb for r in done),
+        done[-1].status,
     )
 
 
@@ -101,7 +105,12 @@ def make_pair(folder: Path, table: TensorTable, shard_bytes: int) -> tuple[Path,
     for name in ("reference", "candidate"):
         target = folder / name
         sparse_checkpoint(
-            target, table.shapes, config=table.config, dtypes=table.dtypes, filled=None, shard_bytes=shard_bytes
+            target,
+            table.shapes,
+            config=table.config,
+            dtypes=table.dtypes,
+            filled=None,
+            shard_bytes=shard_bytes,
         )
         made.append(target)
     return made[0], made[1]
@@ -127,7 +136,11 @@ def fill_pair(pair: tuple[Path, Path], evidence: Path, table: TensorTable) -> No
             shape = entry.shape
             width = entry.span.size // shape[0] if len(shape) > 1 else entry.span.size
             numbers = sorted(
-                {r for a, b in record["ranges"] for r in range((a - entry.span.start) // width, -(-(b - entry.span.start) // width))}
+                {
+                    r
+                    for a, b in record["ranges"]
+                    for r in range((a - entry.span.start) // width, -(-(b - entry.span.start) // width))
+                }
             )
             wanted[entry.name] = rows.rows(entry.name, shape, None if len(shape) == 1 else numbers)
         fill_rows(target, wanted)
@@ -155,18 +168,38 @@ def bench_llama(folder: Path) -> list[Figure]:
     floor = f"{size / 1e6:.0f} MB a model at 2 GB/s: {2 * size / 2e9:.2f} s"
     return [
         Figure(case, "wall, whole process", done.seconds, "s", floor, "< 5 s", done.seconds < 5),
-        Figure(case, "peak memory", done.peak_mb, "MB", f"rows in float32: {4 * size / 1e6:.0f} MB", "< 1000 MB", done.peak_mb < 1000),
-        Figure(case, "bytes read of a model", size / 1e6, "MB", "64 gate and up rows x 32 layers: 34 MB", "", True),
+        Figure(
+            case,
+            "peak memory",
+            done.peak_mb,
+            "MB",
+            f"rows in float32: {4 * size / 1e6:.0f} MB",
+            "< 1000 MB",
+            done.peak_mb < 1000,
+        ),
+        Figure(
+            case,
+            "bytes read of a model",
+            size / 1e6,
+            "MB",
+            "64 gate and up rows x 32 layers: 34 MB",
+            "",
+            True,
+        ),
         Figure(case, "share of its bytes", 100 * share, "%", "0.25 %", "< 0.5 %", share < 0.005),
     ]
 
 
-def _fill_until_stable(pair: tuple[Path, Path], evidence: Path, arguments: Sequence[str], table: TensorTable) -> None:
+def _fill_until_stable(
+    pair: tuple[Path, Path], evidence: Path, arguments: Sequence[str], table: TensorTable
+) -> None:
     """Fill what was read until a run reads nothing that was not filled: evidence decides how far reading goes."""
     seen: set[str] = set()
     while True:
         run([*arguments, "--no-bounds", "--no-scores"] if not seen else arguments)
-        now = json.dumps([json.loads(evidence.read_text())[s]["read"]["tensors"] for s in ("reference", "candidate")])
+        now = json.dumps(
+            [json.loads(evidence.read_text())[s]["read"]["tensors"] for s in ("reference", "candidate")]
+        )
         if now in seen:
             return
         seen.add(now)
@@ -231,9 +264,33 @@ def bench_moe(folder: Path) -> list[Figure]:
             seconds = done.seconds if budget is None else done.seconds / 2
             floor = f"{requests:.0f} requests / 16 at once x 30 ms: {requests / 16 * 0.03:.1f} s a model"
             figures += [
-                Figure(case, "wall" + (" of the pair" if budget is None else " a model"), seconds, "s", floor, f"< {bars[2]} s", seconds < bars[2]),
-                Figure(case, "requests a model", requests, "", "one a shard, one a matrix window", f"< {bars[0]}" if bars[0] else "", not bars[0] or requests < bars[0]),
-                Figure(case, "bytes a model", sent, "MB", "", f"< {bars[1]} MB" if bars[1] else "", not bars[1] or sent < bars[1]),
+                Figure(
+                    case,
+                    "wall" + (" of the pair" if budget is None else " a model"),
+                    seconds,
+                    "s",
+                    floor,
+                    f"< {bars[2]} s",
+                    seconds < bars[2],
+                ),
+                Figure(
+                    case,
+                    "requests a model",
+                    requests,
+                    "",
+                    "one a shard, one a matrix window",
+                    f"< {bars[0]}" if bars[0] else "",
+                    not bars[0] or requests < bars[0],
+                ),
+                Figure(
+                    case,
+                    "bytes a model",
+                    sent,
+                    "MB",
+                    "",
+                    f"< {bars[1]} MB" if bars[1] else "",
+                    not bars[1] or sent < bars[1],
+                ),
                 Figure(case, "peak memory", done.peak_mb, "MB", "", "< 1000 MB", done.peak_mb < 1000),
             ]
     return figures
@@ -253,7 +310,15 @@ def bench_start() -> list[Figure]:
     done = median_run(["--help"])
     bare = statistics.median(_time([sys.executable, "-c", "import click"]) for _ in range(RUNS))
     return [
-        Figure("jokbo --help", "wall", done.seconds, "s", f"python and click: {bare:.2f} s", "< 0.3 s", done.seconds < 0.3)
+        Figure(
+            "jokbo --help",
+            "wall",
+            done.seconds,
+            "s",
+            f"python and click: {bare:.2f} s",
+            "< 0.3 s",
+            done.seconds < 0.3,
+        )
     ]
 
 
@@ -269,7 +334,9 @@ def bench_zoo() -> list[Figure]:
     figures = []
     for candidate in ("sft0", "base1"):
         done = median_run(["compare", str(zoo / "base0"), str(zoo / candidate), "-q"], runs=3)
-        figures.append(Figure(f"zoo, base0 and {candidate}", "wall", done.seconds, "s", "2 MB a model", "", True))
+        figures.append(
+            Figure(f"zoo, base0 and {candidate}", "wall", done.seconds, "s", "2 MB a model", "", True)
+        )
     return figures
 
 
@@ -279,8 +346,10 @@ def to_markdown(figures: Sequence[Figure]) -> str:
         "# Speed",
         "",
         "Written by `make bench`; medians of five runs, whole processes.",
-        f"Machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
-        f"{resource.getpagesize()}-byte pages.",
+        (
+            f"Machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
+            f"{resource.getpagesize()}-byte pages."
+        ),
         "",
         "| case | figure | measured | floor | bar | met |",
         "|---|---|---:|---|---|---|",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from jokbo.errors import InputError, JokboError, UsageError
     from jokbo.evidence.compare import Comparison, compare
     from jokbo.evidence.evidence import Evidence, parse_evidence
-    from jokbo.evidence.verdict import Finding, Policy, Status, Verdict, VerdictKind
+    from jokbo.evidence.policy import Policy
+    from jokbo.evidence.verdict import Finding, Status, Verdict, VerdictKind
     from jokbo.evidence.verify import Verification, verify
     from jokbo.sources.base import OpenOptions
     from jokbo.views.model import Model, open_model
@@ -33,7 +34,7 @@ _NAMES = {
     "JokboError": "jokbo.errors",
     "Model": "jokbo.views.model",
     "OpenOptions": "jokbo.sources.base",
-    "Policy": "jokbo.evidence.verdict",
+    "Policy": "jokbo.evidence.policy",
     "Status": "jokbo.evidence.verdict",
     "UsageError": "jokbo.errors",
     "Verdict": "jokbo.evidence.verdict",
@@ -45,7 +46,7 @@ _NAMES = {
     "verify": "jokbo.evidence.verify",
 }
 
-__all__ = ["__version__", *_NAMES]  # noqa: PLE0604
+__all__ = ["__version__", *_NAMES]
 
 
 def __getattr__(name: str) -> Any:

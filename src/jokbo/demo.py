@@ -19,4 +19,6 @@ def demo_models() -> Path:
     for folder in (package / "demo_models", package.parents[1] / "zoo" / "models"):
         if (folder / "base0" / "model.safetensors").is_file():
             return folder
-    raise NotFoundError("the demonstration's models are not installed; install Jokbo from its wheel, or use --models.")
+    raise NotFoundError(
+        "the demonstration's models are not installed; install Jokbo from its wheel, or use --models."
+    )

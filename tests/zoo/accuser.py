@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from jokbo.testing.checkpoint import Checkpoint
 from jokbo.testing.skeleton import Mlp, describe
-from jokbo.testing.transforms import reorder_channels, reorder_units
+from jokbo.testing.transforms import fold_norms, reorder_channels, reorder_units
 
 
 def relabel_units(mine: Checkpoint, theirs: Checkpoint, *, by: str) -> Checkpoint:
@@ -79,3 +79,27 @@ def relabel_channels(mine: Checkpoint, theirs: Checkpoint) -> Checkpoint:
             shape[axis] = -1
             changed[tensor] = moved[tensor] * signs.reshape(shape)
     return moved.with_tensors(changed)
+
+
+def rotate_onto(mine: Checkpoint, theirs: Checkpoint, *modules: str) -> Checkpoint:
+    """Rotate the residual stream so that these modules, which read or embed it, agree best (Procrustes).
+
+    A module such as ``"embed"``, ``"head"``, or ``"v"`` for the value matrices of every layer.
+    """
+    folded = fold_norms(mine)
+    rows = [np.concatenate([_rows(model, module) for module in modules]) for model in (folded, theirs)]
+    left, _, right = np.linalg.svd(rows[0].T @ rows[1])
+    turn = left @ right
+    changed = {
+        name: turn.T @ folded[name] if axis == 0 else folded[name] @ turn
+        for name, axis, use in describe(folded).residual(folded)
+        if use.value != "gain"
+    }
+    return folded.with_tensors(changed)
+
+
+def _rows(model: Checkpoint, module: str) -> np.ndarray:
+    skeleton = describe(model)
+    if module in ("embed", "head"):
+        return _unit(model[f"{getattr(skeleton, module)}.weight"])
+    return np.concatenate([_unit(model[f"{getattr(layer, module)}.weight"]) for layer in skeleton.layers])

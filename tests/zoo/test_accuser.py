@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from accuser import relabel_channels, relabel_units, relabel_values
+from accuser import relabel_channels, relabel_units, relabel_values, rotate_onto
 from relations import ZOO, dependent, reasons, run
 
 from jokbo.evidence.compare import compare
@@ -23,6 +23,13 @@ MOVES: dict[str, Move] = {
     "units by everything": lambda mine, theirs: relabel_units(mine, theirs, by="all"),
     "value signs": relabel_values,
     "channels": relabel_channels,
+    "rotation onto the embedding": lambda mine, theirs: rotate_onto(mine, theirs, "embed"),
+    "rotation onto the output head": lambda mine, theirs: rotate_onto(mine, theirs, "head"),
+    "rotation onto both": lambda mine, theirs: rotate_onto(mine, theirs, "embed", "head"),
+    "rotation onto the values": lambda mine, theirs: rotate_onto(mine, theirs, "v"),
+    "rotation, units and values": lambda mine, theirs: relabel_values(
+        relabel_units(rotate_onto(mine, theirs, "embed", "head", "v"), theirs, by="all"), theirs
+    ),
     "all of it": lambda mine, theirs: relabel_values(
         relabel_units(relabel_channels(mine, theirs), theirs, by="all"), theirs
     ),

@@ -94,8 +94,11 @@ def test_parts_alike_by_a_common_start_are_not_called_reuse(pair: Relation):
     check_document(found)
     allowed = set().union(*(COMPONENTS[name] for name in pair.component)) | {"text.norms"}
     assert dependent(found) <= allowed
-    assert found.verdict.kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE
-    assert found.verdict.inherited_share is None
+    assert Status.INHERITED not in {f.status for f in found.verdict.findings}
+    if found.verdict.kind is VerdictKind.INCONCLUSIVE:
+        assert "relabelling_guard" in reasons(found)
+    else:
+        assert found.verdict.kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE
 
 
 @pytest.mark.parametrize("pair", relations("component-reuse"), ids=str)

@@ -6,16 +6,29 @@ from pathlib import Path
 
 import click
 
-from jokbo.cli.options import language, language_option, open_options, progress_line, source_options, write_file
+from jokbo.cli.options import (
+    language,
+    language_option,
+    open_options,
+    progress_line,
+    source_options,
+    write_file,
+)
 
 
 @click.command()
 @click.argument("reference")
 @click.argument("candidate")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the evidence here.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page here.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Decides which rows are read.")
-@click.option("--budget", help="How much to read of each model: screen, full, a share (2%) or a size (500MB).")
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page here."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Decides which rows are read."
+)
+@click.option(
+    "--budget", help="How much to read of each model: screen, full, a share (2%) or a size (500MB)."
+)
 @click.option("--declare", "declared", multiple=True, help="A declared dependence: a component, or 'all'.")
 @click.option("--no-bounds", is_flag=True, help="Do not measure what a clean result would have missed.")
 @click.option("--no-scores", is_flag=True, help="Leave out the scores that do not decide.")
@@ -46,6 +59,7 @@ def command(
     Exit status: 0 no evidence, or exactly as declared; 10 dependence; 11 untestable or inconclusive.
     """
     from jokbo.evidence.compare import compare
+
     with progress_line(quiet) as line:
         options = open_options(offline=offline, cache_dir=cache_dir, cache_size=cache_size, progress=line)
         found = compare(

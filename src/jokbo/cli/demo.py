@@ -16,7 +16,9 @@ PAIRS = (("base0", "sft0"), ("base0", "base1"))
     "--output", "folder", type=click.Path(path_type=Path), default=Path("demo-output"), show_default=True,
     help="Where the pages and the evidence go.",
 )  # fmt: skip
-@click.option("--models", type=click.Path(path_type=Path), help="Folder of the models; else those that come with Jokbo.")
+@click.option(
+    "--models", type=click.Path(path_type=Path), help="Folder of the models; else those that come with Jokbo."
+)
 @language_option
 def command(folder: Path, models: Path | None, lang: str | None) -> int:
     """Compare a model with its fine-tune, and with a model trained apart; write both reports.

@@ -11,7 +11,9 @@ from jokbo.cli.options import language, language_option, write_file
 
 @click.command()
 @click.argument("evidence", type=click.Path(path_type=Path))
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page here.")
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page here."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence itself, checked.")
 @language_option
 def command(evidence: Path, html_file: Path | None, as_json: bool, lang: str | None) -> int:

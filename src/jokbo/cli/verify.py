@@ -35,7 +35,13 @@ def command(
 
     with progress_line(as_json) as line:
         options = open_options(offline=offline, cache_dir=cache_dir, cache_size=cache_size, progress=line)
-        outcome = verify(evidence, reference=reference, candidate=candidate, options=options, progress=line.tell if line else None)
+        outcome = verify(
+            evidence,
+            reference=reference,
+            candidate=candidate,
+            options=options,
+            progress=line.tell if line else None,
+        )
     if as_json:
         from jokbo.evidence.canonical import canonical_bytes
 

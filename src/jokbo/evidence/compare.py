@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from jokbo.errors import EvidenceError, UsageError
 from jokbo.evidence.evidence import Evidence, build_evidence
-from jokbo.evidence.verdict import ComponentCase, Policy, Status, Verdict, VerdictKind, decide
+from jokbo.evidence.policy import Policy
+from jokbo.evidence.verdict import ComponentCase, Status, Verdict, VerdictKind, decide
 from jokbo.independence.examine import Examination, examine
 from jokbo.independence.exams.channels import TableExam
 from jokbo.independence.plan import Lot, parse_budget

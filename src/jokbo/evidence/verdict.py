@@ -233,9 +233,7 @@ def _judge_all(
     ]
 
 
-def _judge(
-    case: ComponentCase, policy: Policy, hypotheses: int, older: bool | None, pinned: bool
-) -> Finding:
+def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | None, pinned: bool) -> Finding:
     evidence = case.evidence
     assert evidence is not None
     threshold = policy.log_threshold(hypotheses)

@@ -86,15 +86,21 @@ def _check_numbering(shards: list[str]) -> None:
                 )
 
 
-def _read_index(index: str, files: Mapping[str, FileInfo]) -> Generator[list[Read], list[bytes], dict[str, str]]:
+def _read_index(
+    index: str, files: Mapping[str, FileInfo]
+) -> Generator[list[Read], list[bytes], dict[str, str]]:
     size = files[index].size
     if size > MAX_INDEX_BYTES:
-        raise FormatError(f"{index} is {size:,} bytes; an index has at most {MAX_INDEX_BYTES:,}. Check the file.")
+        raise FormatError(
+            f"{index} is {size:,} bytes; an index has at most {MAX_INDEX_BYTES:,}. Check the file."
+        )
     (data,) = yield [Read(index, ByteRange(0, size))]
     document = _parse_json(data, index)
     weight_map = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
-        raise FormatError(f"{index}: expected an object 'weight_map' of tensor names to files. Fetch it again.")
+        raise FormatError(
+            f"{index}: expected an object 'weight_map' of tensor names to files. Fetch it again."
+        )
     folder = index.rpartition("/")[0]
     shards: dict[str, str] = {}
     for name, shard in weight_map.items():
@@ -149,7 +155,9 @@ def _check_header_length(shard: str, length: int, size: int) -> None:
             "The file is truncated: fetch it again."
         )
     if length < 2:
-        raise FormatError(f"{shard}, offset 0: the header claims {length} bytes; the shortest is '{{}}', 2 bytes.")
+        raise FormatError(
+            f"{shard}, offset 0: the header claims {length} bytes; the shortest is '{{}}', 2 bytes."
+        )
 
 
 def _parse_json(data: bytes, where: str) -> Any:
@@ -157,7 +165,9 @@ def _parse_json(data: bytes, where: str) -> Any:
         document: dict[str, Any] = {}
         for key, value in pairs:
             if key in document:
-                raise FormatError(f"{where}: the name {key!r} appears twice; one of the two would be ignored.")
+                raise FormatError(
+                    f"{where}: the name {key!r} appears twice; one of the two would be ignored."
+                )
             document[key] = value
         for text in (*document, *(value for value in document.values() if isinstance(value, str))):
             if not text.isascii():
@@ -168,17 +178,23 @@ def _parse_json(data: bytes, where: str) -> Any:
         raise FormatError(f"{where}: {text} is not JSON.")
 
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant)
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant
+        )
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}, offset {error.start}: not UTF-8 text. The file is damaged.") from None
     except json.JSONDecodeError as error:
-        raise FormatError(f"{where}, character {error.pos}: not JSON ({error.msg}). The file is damaged.") from None
+        raise FormatError(
+            f"{where}, character {error.pos}: not JSON ({error.msg}). The file is damaged."
+        ) from None
     except ValueError:  # Python refuses to convert integers of thousands of digits
         raise FormatError(
             f"{where}: holds an integer of absurd length. The file is damaged or hostile."
         ) from None
     except RecursionError:
-        raise FormatError(f"{where}: nested deeper than any header. The file is damaged or hostile.") from None
+        raise FormatError(
+            f"{where}: nested deeper than any header. The file is damaged or hostile."
+        ) from None
 
 
 def _refuse_surrogates(text: str, where: str) -> None:
@@ -234,7 +250,9 @@ def parse_header(shard: str, header: bytes, size: int) -> tuple[list[TensorEntry
 def _parse_entry(shard: str, name: str, fields: Any, data_start: int, size: int) -> TensorEntry:
     where = f"{shard}, tensor {name!r}"
     if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
-        raise FormatError(f"{where}: expected exactly the fields dtype, shape and data_offsets, got {_brief(fields)}.")
+        raise FormatError(
+            f"{where}: expected exactly the fields dtype, shape and data_offsets, got {_brief(fields)}."
+        )
     if not isinstance(fields["dtype"], str) or fields["dtype"] not in DType.__members__:
         raise FormatError(
             f"{where}: element type {_brief(fields['dtype'])} is not known; known are {', '.join(DType.__members__)}."
@@ -242,7 +260,9 @@ def _parse_entry(shard: str, name: str, fields: Any, data_start: int, size: int)
     dtype = DType[fields["dtype"]]
     shape, offsets = fields["shape"], fields["data_offsets"]
     if not _are_sizes(shape) or len(shape) > 16:
-        raise FormatError(f"{where}: shape {_brief(shape)} is not a list of at most 16 non-negative integers.")
+        raise FormatError(
+            f"{where}: shape {_brief(shape)} is not a list of at most 16 non-negative integers."
+        )
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise FormatError(f"{where}: data_offsets {_brief(offsets)} is not [start, end] with start <= end.")
     if math.prod(max(side, 1) for side in shape) >= 1 << 63:

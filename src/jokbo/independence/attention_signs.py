@@ -22,7 +22,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jokbo.architectures.base import Tower
-from jokbo.independence.base import Alignment, Cluster, ClusterRow, Family, IndependenceResult, IndependenceTest
+from jokbo.independence.base import (
+    Alignment,
+    Cluster,
+    ClusterRow,
+    Family,
+    IndependenceResult,
+    IndependenceTest,
+)
 from jokbo.independence.betting import average, coin_bets
 from jokbo.independence.grams import normalise, per_cluster
 from jokbo.views.component import Component
@@ -63,7 +70,9 @@ def pair_layers(
     return LayerPairs(np.array(pairs, dtype=int).reshape(-1, 2), tuple(Cluster(layer) for layer in heads))
 
 
-def row_cosines(reference: HeadRows, candidate: HeadRows, layers: LayerPairs) -> Float[np.ndarray, "pairs rows"]:
+def row_cosines(
+    reference: HeadRows, candidate: HeadRows, layers: LayerPairs
+) -> Float[np.ndarray, "pairs rows"]:
     """Cosines of rows with the same number."""
     a, b = normalise(reference.rows), normalise(candidate.rows)
     return np.stack([np.einsum("rd,rd->r", a[i], b[j]) for i, j in layers.pairs])
@@ -75,7 +84,9 @@ def rotary_pairs(tower: Tower, index: Int[np.ndarray, " rows"]) -> Int[np.ndarra
     Rows outside the rotated part of a head, and all rows without rotary positions, flip alone.
     """
     head, dim = np.divmod(index, tower.head_dim)
-    turned = (dim >= tower.rotary_start) & (dim < tower.rotary_start + tower.rotary_dim) & (tower.rope != "none")
+    turned = (
+        (dim >= tower.rotary_start) & (dim < tower.rotary_start + tower.rotary_dim) & (tower.rope != "none")
+    )
     inside = dim - tower.rotary_start
     half = max(tower.rotary_dim // 2, 1)
     pair = inside % half if tower.rope == "half" else inside // 2
@@ -161,7 +172,9 @@ def match_value_heads(
     """
     from scipy.optimize import linear_sum_assignment
 
-    a = normalise(reference if rotation is None else reference @ rotation).reshape(heads, -1, reference.shape[1])
+    a = normalise(reference if rotation is None else reference @ rotation).reshape(
+        heads, -1, reference.shape[1]
+    )
     b = normalise(candidate).reshape(heads, -1, candidate.shape[1])
     cosines = np.einsum("hcd,gcd->hgc", b, a)
     mine, theirs = linear_sum_assignment(-np.round(np.abs(cosines).mean(axis=2), 9))

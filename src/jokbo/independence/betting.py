@@ -33,7 +33,10 @@ MIXTURE_SHARES = (0.25, 0.5, 1.0)
 
 
 def count_ranks(
-    scores: Float[np.ndarray, "layers m m"], order: Int[np.ndarray, " m"], *, labels: Int[np.ndarray, " m"] | None = None
+    scores: Float[np.ndarray, "layers m m"],
+    order: Int[np.ndarray, " m"],
+    *,
+    labels: Int[np.ndarray, " m"] | None = None,
 ) -> tuple[Int[np.ndarray, "layers m"], Int[np.ndarray, "layers m"], Int[np.ndarray, " m"]]:
     """Rank the true index among those not yet used, visit by visit.
 

@@ -17,7 +17,14 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from jokbo.independence.base import Alignment, Cluster, ClusterRow, Family, IndependenceResult, IndependenceTest
+from jokbo.independence.base import (
+    Alignment,
+    Cluster,
+    ClusterRow,
+    Family,
+    IndependenceResult,
+    IndependenceTest,
+)
 from jokbo.independence.betting import coin_bets
 from jokbo.independence.grams import normalise
 from jokbo.views.component import Component

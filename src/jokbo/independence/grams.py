@@ -100,8 +100,12 @@ def unit_grams(
 
 
 def _cosines(
-    a: Float32[np.ndarray, "blocks m d"], b: Float32[np.ndarray, "others m e"], pairs: Int[np.ndarray, "pairs 2"] | None
-) -> tuple[Float[np.ndarray, "pairs m m"] | None, Float[np.ndarray, "blocks m m"], Float[np.ndarray, "others m m"]]:
+    a: Float32[np.ndarray, "blocks m d"],
+    b: Float32[np.ndarray, "others m e"],
+    pairs: Int[np.ndarray, "pairs 2"] | None,
+) -> tuple[
+    Float[np.ndarray, "pairs m m"] | None, Float[np.ndarray, "blocks m m"], Float[np.ndarray, "others m m"]
+]:
     """Cross cosines of the pairs and both models' Grams; few blocks are float64 at a time."""
     m, n = a.shape[1], b.shape[1]
     cross = None if pairs is None else np.empty((len(pairs), n, m))
@@ -137,7 +141,9 @@ def ranks(values: Float[np.ndarray, "rows n"]) -> Float[np.ndarray, "rows n"]:
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)
     found = np.empty(values.shape)
-    np.put_along_axis(found, order, np.broadcast_to(np.arange(1.0, values.shape[1] + 1), values.shape), axis=1)
+    np.put_along_axis(
+        found, order, np.broadcast_to(np.arange(1.0, values.shape[1] + 1), values.shape), axis=1
+    )
     for row in np.flatnonzero((np.diff(ordered, axis=1) == 0).any(axis=1)):
         below, upto = (np.searchsorted(ordered[row], values[row], side) for side in ("left", "right"))
         found[row] = (below + upto + 1) / 2

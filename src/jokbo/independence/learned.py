@@ -47,7 +47,10 @@ class SharedLearning:
 
 
 def subspace_overlap(
-    reference: Float[np.ndarray, "n hidden"], candidate: Float[np.ndarray, "m hidden"], *, leading: int = LEADING
+    reference: Float[np.ndarray, "n hidden"],
+    candidate: Float[np.ndarray, "m hidden"],
+    *,
+    leading: int = LEADING,
 ) -> float:
     """Mean squared cosine of the principal angles between leading right singular subspaces.
 

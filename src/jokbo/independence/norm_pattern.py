@@ -23,7 +23,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from jokbo.independence.base import Alignment, Cluster, ClusterRow, Family, IndependenceResult, IndependenceTest
+from jokbo.independence.base import (
+    Alignment,
+    Cluster,
+    ClusterRow,
+    Family,
+    IndependenceResult,
+    IndependenceTest,
+)
 from jokbo.independence.betting import count_ranks, rank_bets
 from jokbo.independence.grams import normalise, ranks
 from jokbo.views.component import Component

@@ -7,6 +7,7 @@ maker cannot scramble just those; in a dispute the seed is drawn after both are 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -104,11 +105,23 @@ def parse_budget(text: str | None) -> Budget:
         return Budget(text, last_stage="screen")
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%|kB|KB|MB|GB|TB|KiB|MiB|GiB|B)?\s*", text)
     if found is None or float(found[1]) == 0:
-        raise UsageError(f"--budget {text!r}: expected 'screen', 'full', a share such as 2%, or a size such as 500MB.")
+        raise UsageError(
+            f"--budget {text!r}: expected 'screen', 'full', a share such as 2%, or a size such as 500MB."
+        )
     number, unit = float(found[1]), found[2] or "B"
     if unit == "%":
         return Budget(text, share=number / 100)
-    powers = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+    powers = {
+        "B": 1,
+        "kB": 1e3,
+        "KB": 1e3,
+        "MB": 1e6,
+        "GB": 1e9,
+        "TB": 1e12,
+        "KiB": 2**10,
+        "MiB": 2**20,
+        "GiB": 2**30,
+    }
     return Budget(text, size=int(number * powers[unit]))
 
 
@@ -123,7 +136,9 @@ class Lot:
     def draw(self, purpose: str) -> np.random.Generator:
         """A generator for one named purpose; the same in every run."""
         text = f"jokbo-1|{self.seed}|{self.reference_digest}|{self.candidate_digest}|{purpose}"
-        return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")))
+        return np.random.Generator(
+            np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
+        )
 
     def window(self, purpose: str, size: int, length: int) -> Int[np.ndarray, " length"]:
         """`length` neighbouring indices of an axis of `size`: one request a matrix."""
@@ -137,7 +152,7 @@ class Lot:
             return layers
         edges = np.linspace(0, len(layers), count + 1).astype(int)
         rng = self.draw(purpose)
-        return [layers[int(rng.integers(a, b))] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [layers[int(rng.integers(a, b))] for a, b in itertools.pairwise(edges)]
 
     def channel_blocks(self, purpose: str, size: int, count: int, block: int = 16) -> Int[np.ndarray, " m"]:
         """About `count` channels in whole blocks of neighbours, so that the local form has whom to compare."""

@@ -76,7 +76,9 @@ def rank_betting(
             log_evalues = rank_bets(*counts, blocks=blocks)
             results.append((Alignment.SAME_BASIS, block, "direct", log_evalues, _direct_effect(grams)))
         counts = count_anchored_ranks(reference, candidate, order, labels=labels)
-        turned = family is Family.UNITS  # anchors on the channel axis undo a relabelling of rows, not a rotation
+        turned = (
+            family is Family.UNITS
+        )  # anchors on the channel axis undo a relabelling of rows, not a rotation
         effects = _gram_effect(reference, candidate) if turned or scores is None else _direct_effect(grams)
         alignment = Alignment.ROTATED if turned else Alignment.SAME_BASIS
         results.append((alignment, block, "anchored", rank_bets(*counts, blocks=blocks), effects))
@@ -118,7 +120,9 @@ def _gram_effect(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(correlation, 0))
 
 
-def _cluster_rows(grams: AxisGrams, log_evalues: np.ndarray, effects: np.ndarray, n: int) -> tuple[ClusterRow, ...]:
+def _cluster_rows(
+    grams: AxisGrams, log_evalues: np.ndarray, effects: np.ndarray, n: int
+) -> tuple[ClusterRow, ...]:
     means = per_cluster(grams.clusters, effects)
     return tuple(
         ClusterRow(cluster, average(values), float(means[cluster].max()), n)

@@ -20,7 +20,14 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from jokbo.architectures.base import Role
-from jokbo.independence.base import Alignment, Cluster, ClusterRow, Family, IndependenceResult, IndependenceTest
+from jokbo.independence.base import (
+    Alignment,
+    Cluster,
+    ClusterRow,
+    Family,
+    IndependenceResult,
+    IndependenceTest,
+)
 from jokbo.independence.betting import average, coin_bets
 from jokbo.independence.grams import AxisGrams, normalise, per_cluster
 from jokbo.views.component import Component

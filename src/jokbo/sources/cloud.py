@@ -170,7 +170,7 @@ def open_cloud(address: str, options: OpenOptions) -> Source:
 def _open_system(address: str) -> tuple[Any, str]:
     scheme = address.partition("://")[0]
     try:
-        from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+        from fsspec.core import url_to_fs
 
         system, path = url_to_fs(address)
     except ImportError:

@@ -122,7 +122,11 @@ def read_json(source: Source, file: str, *, max_bytes: int) -> dict[str, Any] | 
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:  # JSON errors, and integers of absurd length
-        raise FormatError(f"{source.identity.name}: {file} is not JSON ({error}). Fetch the file again.") from None
+        raise FormatError(
+            f"{source.identity.name}: {file} is not JSON ({error}). Fetch the file again."
+        ) from None
     if not isinstance(document, dict):
-        raise FormatError(f"{source.identity.name}: {file} holds a {type(document).__name__}; expected an object.")
+        raise FormatError(
+            f"{source.identity.name}: {file} holds a {type(document).__name__}; expected an object."
+        )
     return document

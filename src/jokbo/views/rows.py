@@ -50,7 +50,10 @@ class ReadRecord:
 
 
 def fetch_rows(
-    model: Model, wishes: Sequence[RowsWish], *, observe: Callable[[Sequence[Read], Sequence[bytes]], None] | None = None
+    model: Model,
+    wishes: Sequence[RowsWish],
+    *,
+    observe: Callable[[Sequence[Read], Sequence[bytes]], None] | None = None,
 ) -> list[Float32[np.ndarray, "rows cols"]]:
     """Fetch and decode, in one concurrent read.
 
@@ -102,7 +105,11 @@ def _columns(part: Part) -> int:
 
 def _plan(wish: RowsWish) -> list[Read]:
     part, layout = wish.part, wish.part.layout
-    stored = layout.start + (wish.row_numbers() // layout.block) * layout.stride + wish.row_numbers() % layout.block
+    stored = (
+        layout.start
+        + (wish.row_numbers() // layout.block) * layout.stride
+        + wish.row_numbers() % layout.block
+    )
     item = part.entry.dtype.itemsize
     base = part.entry.span.start + layout.plane * layout.plane_rows * layout.plane_cols * item
     runs = _runs(stored)
@@ -157,13 +164,15 @@ def _refuse(model: Model, part: Part, plan: list[Read], values: np.ndarray) -> N
             offset = read.range.start + position
             raise WeightsError(
                 f"{model.name}: {part.entry.file}, tensor {part.entry.name!r}, offset {offset:,}: found "
-                f"{values[bad]}; expected a finite number. No verdict is given on damaged weights: fetch the file again."
+                f"{values[bad]}; expected a finite number. No verdict is given on damaged weights: fetch it again."
             )
         position -= read.range.size
 
 
 def _fetch_scales(model: Model, wishes: Sequence[RowsWish]) -> dict[str, np.ndarray]:
-    entries: dict[str, TensorEntry] = {w.part.scale.name: w.part.scale for w in wishes if w.part.scale is not None}
+    entries: dict[str, TensorEntry] = {
+        w.part.scale.name: w.part.scale for w in wishes if w.part.scale is not None
+    }
     if not entries:
         return {}
     answers = model.source.read_many([Read(entry.file, entry.span) for entry in entries.values()])
@@ -173,7 +182,9 @@ def _fetch_scales(model: Model, wishes: Sequence[RowsWish]) -> dict[str, np.ndar
     }
 
 
-def _scale_rows(part: Part, scale: np.ndarray, rows: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "#rows #cols"]:
+def _scale_rows(
+    part: Part, scale: np.ndarray, rows: Int[np.ndarray, " n"]
+) -> Float32[np.ndarray, "#rows #cols"]:
     """Scales of the wanted rows; the architecture says how many rows and columns one scale covers."""
     layout = part.layout
     if scale.size == 1:

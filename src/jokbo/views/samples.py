@@ -43,7 +43,9 @@ class UnitRows:
         """The same, restricted to some units; nothing is copied where all are kept."""
         if mask.all():
             return self
-        return UnitRows(self.blocks, self.index[mask], {role: rows[:, mask] for role, rows in self.rows.items()})
+        return UnitRows(
+            self.blocks, self.index[mask], {role: rows[:, mask] for role, rows in self.rows.items()}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class HeadRows:
     rows: Float32[np.ndarray, "layers rows hidden"]
 
 
-def fetch_units(ledger: Ledger, tower: str, wanted: Sequence[Block], index: Int[np.ndarray, " units"]) -> UnitRows:
+def fetch_units(
+    ledger: Ledger, tower: str, wanted: Sequence[Block], index: Int[np.ndarray, " units"]
+) -> UnitRows:
     """Fetch gate and up rows of some MLPs and fold the norm before them in."""
     anatomy = ledger.model.anatomy
     roles = [role for role in UNIT_ROLES if _find(anatomy, tower, role, wanted[0]) is not None]
@@ -74,7 +78,9 @@ def fetch_units(ledger: Ledger, tower: str, wanted: Sequence[Block], index: Int[
     stacks = {}
     for k, role in enumerate(roles):
         mine = arrays[k * len(wanted) : (k + 1) * len(wanted)]
-        stacks[role] = np.stack([_fold(rows, gains.of[b.layer]) for rows, b in zip(mine, wanted, strict=True)])
+        stacks[role] = np.stack(
+            [_fold(rows, gains.of[b.layer]) for rows, b in zip(mine, wanted, strict=True)]
+        )
     return UnitRows(tuple(wanted), np.asarray(index), stacks)
 
 
@@ -168,7 +174,8 @@ def _repeated(block: Float32[np.ndarray, "units hidden"]) -> np.ndarray:
     bad = np.zeros(len(block), dtype=bool)
     for i in suspects:
         first = seen.setdefault(block[i].tobytes(), int(i))
-        bad[[first, i]] |= first != i
+        if first != i:
+            bad[first] = bad[i] = True
     return bad
 
 

@@ -67,7 +67,9 @@ def read_vocabulary(source: Source) -> Vocabulary | None:
 def _read_ids(vocab: Any, name: str) -> dict[str, int]:
     if isinstance(vocab, dict) and all(type(i) is int and i >= 0 for i in vocab.values()):
         return {_normalise(token): i for token, i in vocab.items()}
-    if isinstance(vocab, list) and all(isinstance(row, list) and row and isinstance(row[0], str) for row in vocab):
+    if isinstance(vocab, list) and all(
+        isinstance(row, list) and row and isinstance(row[0], str) for row in vocab
+    ):
         return {_normalise(row[0]): i for i, row in enumerate(vocab)}  # unigram: [text, score]
     raise FormatError(
         f"{name}: tokenizer.json has no vocabulary that maps tokens to rows under model.vocab. "

@@ -152,7 +152,9 @@ class AttentionExam:
         if towers is None or not both_hold(towers, "rotary_sign"):
             return None
         a, b = towers
-        facts = [(t.num_heads, t.num_kv_heads, t.head_dim, t.rope, t.rotary_dim, t.rotary_start) for t in towers]
+        facts = [
+            (t.num_heads, t.num_kv_heads, t.head_dim, t.rope, t.rotary_dim, t.rotary_start) for t in towers
+        ]
         expected = [(t.num_heads * t.head_dim, t.num_kv_heads * t.head_dim) for t in towers]
         shapes = list(zip(self._shapes(Role.ATTN_Q), self._shapes(Role.ATTN_K), strict=True))
         plain = all(q[:1] == (e[0],) and k[:1] == (e[1],) for (q, k), e in zip(shapes, expected, strict=True))
@@ -196,5 +198,11 @@ class AttentionExam:
                 ]
             )
             self.record.results += attention_signs(
-                cosines, None, pairs, component=self.component, stage="tensors", alignment=alignment, matching="head"
+                cosines,
+                None,
+                pairs,
+                component=self.component,
+                stage="tensors",
+                alignment=alignment,
+                matching="head",
             )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jokbo.architectures.base import Part, Role
+from jokbo.independence.alignment import procrustes
 from jokbo.independence.base import Cluster, Family
 from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
@@ -16,7 +17,6 @@ from jokbo.independence.index_structure import axis_features, sign_checks
 from jokbo.independence.learned import subspace_overlap
 from jokbo.independence.norm_pattern import align_norms, centred_correlation, norm_pattern
 from jokbo.independence.rank_betting import LOCAL_BLOCK, rank_betting
-from jokbo.independence.alignment import procrustes
 from jokbo.views.component import Component, ComponentKind, Reason, both_hold
 from jokbo.views.rows import RowsWish
 from jokbo.views.samples import fetch_matrix_rows, fetch_norms
@@ -94,7 +94,10 @@ class TableExam:
         if a.axes[0] == "vocab":
             models = [ledger.model for ledger in self.bench.ledgers]
             mine, theirs, how = match_tokens(
-                models[0].vocabulary, models[1].vocabulary, reference_rows=a.shape[0], candidate_rows=b.shape[0]
+                models[0].vocabulary,
+                models[1].vocabulary,
+                reference_rows=a.shape[0],
+                candidate_rows=b.shape[0],
             )
         elif a.shape[0] == b.shape[0]:
             mine = theirs = np.arange(a.shape[0])
@@ -156,7 +159,9 @@ class TableExam:
 
     def _test_order(self, a: np.ndarray, b: np.ndarray, stage: str) -> None:
         lot = self.bench.lot
-        channels = lot.channel_blocks(f"{self.component.tower}/channels", a.shape[1], self.bench.plan.channels)
+        channels = lot.channel_blocks(
+            f"{self.component.tower}/channels", a.shape[1], self.bench.plan.channels
+        )
         grams = channel_grams(a, b, channels)
         for who, rows, own in (("reference", a, grams.reference), ("candidate", b, grams.candidate)):
             features = axis_features([rows[:, channels].T[None]])
@@ -235,7 +240,9 @@ class NormExam:
         self.correlation = centred_correlation(a, b)
         self.record.axes[Family.CHANNELS] = AxisSize(width, len(a))
         lot = self.bench.lot
-        channels = lot.channel_blocks(f"{self.component.tower}/norm channels", width, self.bench.plan.channels)
+        channels = lot.channel_blocks(
+            f"{self.component.tower}/norm channels", width, self.bench.plan.channels
+        )
         for who, vectors in (("reference", a), ("candidate", b)):
             pattern = normalise(ranks(vectors).T - (width + 1) / 2)[channels]
             mean = ranks(vectors.mean(axis=0)[None, channels]) - (len(channels) + 1) / 2

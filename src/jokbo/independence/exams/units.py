@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from jokbo.architectures.base import Expert, Role
-from jokbo.independence.base import Alignment, Cluster, Family, IndependenceResult
+from jokbo.architectures.base import Role
+from jokbo.independence.base import Alignment, Cluster, Family
 from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
 from jokbo.independence.fixed_points import fixed_points
-from jokbo.independence.grams import AxisGrams, normalise, unit_grams
+from jokbo.independence.grams import AxisGrams, unit_grams
 from jokbo.independence.index_structure import (
     MAX_PVALUE,
     SIGN_ROWS,
@@ -99,7 +99,9 @@ class UnitExam:
         self.matched = self.signed and self.widths[0] == self.widths[1]
         if not self.ordered and not self.matched:
             if self.counts[0] != self.counts[1]:
-                return Reason("unit_counts_differ", {"reference": self.counts[0], "candidate": self.counts[1]})
+                return Reason(
+                    "unit_counts_differ", {"reference": self.counts[0], "candidate": self.counts[1]}
+                )
             return Reason("no_unit_symmetry")
         width, units = max(self.widths), max(self.counts)
         rows = units * min(map(len, self.blocks)) * (2 if self.matched else 1)
@@ -115,7 +117,9 @@ class UnitExam:
             chosen = self.blocks
         else:
             routed = sorted({b.expert for b in self.blocks[0] if b.expert and not b.expert.shared})
-            use = lot.draw(f"{self.component}/experts").choice(len(routed), min(plan.experts, len(routed)), replace=False)
+            use = lot.draw(f"{self.component}/experts").choice(
+                len(routed), min(plan.experts, len(routed)), replace=False
+            )
             keep = {routed[int(k)] for k in use}
             chosen = tuple([b for b in mine if b.expert in keep] for mine in self.blocks)  # type: ignore[assignment]
         if count is None:
@@ -123,7 +127,9 @@ class UnitExam:
         if [b.layer for b in chosen[0]] == [b.layer for b in chosen[1]]:
             layers = set(lot.layers(f"{self.component}/layers", sorted({b.layer for b in chosen[0]}), count))
             return tuple([b for b in mine if b.layer in layers] for mine in chosen)  # type: ignore[return-value]
-        picked = [set(lot.layers(f"{self.component}/layers", sorted({b.layer for b in m}), count)) for m in chosen]
+        picked = [
+            set(lot.layers(f"{self.component}/layers", sorted({b.layer for b in m}), count)) for m in chosen
+        ]
         return tuple([b for b in m if b.layer in p] for m, p in zip(chosen, picked, strict=True))  # type: ignore[return-value]
 
     def read_rows(self, stage: str) -> None:
@@ -143,7 +149,10 @@ class UnitExam:
             values = {"layers": min(fitting), "of": max(map(len, chosen))}
             self.record.notes.append(Reason("budget_covers_layers", values))
             chosen = self._sampled(max(min(fitting), 1))
-        rows = [fetch_units(ledger, self.component.tower, mine, index) for ledger, mine in zip(bench.ledgers, chosen, strict=True)]
+        rows = [
+            fetch_units(ledger, self.component.tower, mine, index)
+            for ledger, mine in zip(bench.ledgers, chosen, strict=True)
+        ]
         bad = degenerate(rows[0]) | degenerate(rows[1])
         if (~bad).sum() < MIN_UNITS:
             self.record.reason = Reason("degenerate_rows", {"units": int(bad.sum()), "of": len(bad)})
@@ -197,13 +206,19 @@ class UnitExam:
         for (who, rows, own), tie in zip(sides, ties, strict=True):
             features = axis_features([rows.rows[role] for role in UNIT_ROLES if role in rows.rows])
             rng = self.bench.lot.draw(f"{self.component}/index structure/{who}")
-            self.record.check_order(who, f"{self.component}.units", Family.UNITS, features, own, rows.index, rng)
+            self.record.check_order(
+                who, f"{self.component}.units", Family.UNITS, features, own, rows.index, rng
+            )
             if self.signed:
-                heads = sorted(set(tie.values()))  # copies of a block repeat its signs and prove nothing twice
+                heads = sorted(
+                    set(tie.values())
+                )  # copies of a block repeat its signs and prove nothing twice
                 gate, up = rows.rows[Role.FFN_GATE][heads], rows.rows[Role.FFN_UP][heads]
                 balance, repeats = sign_balance(gate, up), sign_structure(up)
                 self.record.checks.append(AxisCheck(who, f"{self.component}.signs", balance, "cos(gate, up)"))
-                self.record.checks.append(AxisCheck(who, f"{self.component}.signs", repeats, "repeats along the axis"))
+                self.record.checks.append(
+                    AxisCheck(who, f"{self.component}.signs", repeats, "repeats along the axis")
+                )
                 self.record.signs_refused |= min(balance, repeats) <= MAX_PVALUE
 
     def read_tensors(self, rotation: Rotation | None) -> None:
@@ -261,7 +276,9 @@ class UnitExam:
 
     def _affords_whole(self, reference: list[Block], candidate: Block) -> bool:
         tower, (first, second) = self.component.tower, self.bench.ledgers
-        return self.bench.affords(_wishes(first, tower, reference, None), _wishes(second, tower, [candidate], None))
+        return self.bench.affords(
+            _wishes(first, tower, reference, None), _wishes(second, tower, [candidate], None)
+        )
 
     def _cluster_of(self, block: Block) -> Cluster:
         """The block's cluster; one for all where the blocks' own dependence was not tested."""
@@ -271,16 +288,22 @@ class UnitExam:
     def _check_whole(self, who: str, rows: dict[Role, np.ndarray]) -> None:
         """E0(c) on a whole matrix: tiles longer than the window of the rows stage."""
         repeats = sign_structure(rows[Role.FFN_UP][None, :, :SIGN_ROWS])
-        self.record.checks.append(AxisCheck(who, f"{self.component}.signs", repeats, "repeats in whole matrices"))
+        self.record.checks.append(
+            AxisCheck(who, f"{self.component}.signs", repeats, "repeats in whole matrices")
+        )
         self.record.signs_refused |= repeats <= MAX_PVALUE
 
     def _whole(self, side: int, block: Block) -> dict[Role, np.ndarray]:
-        rows = fetch_units(self.bench.ledgers[side], self.component.tower, [block], np.arange(self.counts[side]))
+        rows = fetch_units(
+            self.bench.ledgers[side], self.component.tower, [block], np.arange(self.counts[side])
+        )
         kept = rows.keep(~degenerate(rows))
         return {role: stack[0] for role, stack in kept.rows.items()}
 
 
-def _wishes(ledger: Ledger, tower: str, wanted: list[Block], index: Int[np.ndarray, " units"] | None) -> list[RowsWish]:
+def _wishes(
+    ledger: Ledger, tower: str, wanted: list[Block], index: Int[np.ndarray, " units"] | None
+) -> list[RowsWish]:
     anatomy = ledger.model.anatomy
     parts = [anatomy.find(tower, role, layer=b.layer, expert=b.expert) for b in wanted for role in UNIT_ROLES]
     return [RowsWish(part, index) for part in parts if part is not None]
