@@ -23,8 +23,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jokbo.testing.sparse import RowSource, fill_rows, sparse_checkpoint
 from jokbo.testing.tables import TensorTable, llama_table, moe_table
 
@@ -87,18 +85,6 @@ def median_run(
     )
 
 
-def rows_read(evidence: Path, side: str, table: TensorTable) -> dict[str, np.ndarray]:
-    """Rows of each matrix that a comparison read, from its evidence and the file's own header."""
-    document = json.loads(evidence.read_text())
-    found: dict[str, np.ndarray] = {}
-    for record in document[side]["read"]["tensors"]:
-        shape = table.shapes[record["tensor"]]
-        width = 2 * (shape[1] if len(shape) > 1 else shape[0])
-        base = min(start for start, _ in record["ranges"])
-        found[record["tensor"]] = np.array([(a - base, b - base) for a, b in record["ranges"]]) // width
-    return found
-
-
 def make_pair(folder: Path, table: TensorTable, shard_bytes: int) -> tuple[Path, Path]:
     """Write the headers of two models; rows are filled once it is known which are read."""
     made = []
@@ -116,7 +102,7 @@ def make_pair(folder: Path, table: TensorTable, shard_bytes: int) -> tuple[Path,
     return made[0], made[1]
 
 
-def fill_pair(pair: tuple[Path, Path], evidence: Path, table: TensorTable) -> None:
+def fill_pair(pair: tuple[Path, Path], evidence: Path) -> None:
     """Fill the rows that the evidence says were read: a candidate of row cosine .9 with its reference."""
     from jokbo.formats import safetensors
     from jokbo.formats.base import run_plan
@@ -160,7 +146,7 @@ def bench_llama(folder: Path) -> list[Figure]:
     pair = make_pair(folder / "llama", llama_table(), 5 << 30)
     evidence = folder / "llama.json"
     arguments = ["compare", str(pair[0]), str(pair[1]), "--json", str(evidence), "-q"]
-    _fill_until_stable(pair, evidence, arguments, llama_table())
+    _fill_until_stable(pair, evidence, arguments)
     done = median_run(arguments)
     size, share = bytes_of(evidence)
     verdict = json.loads(evidence.read_text())["verdict"]["kind"]
@@ -190,9 +176,7 @@ def bench_llama(folder: Path) -> list[Figure]:
     ]
 
 
-def _fill_until_stable(
-    pair: tuple[Path, Path], evidence: Path, arguments: Sequence[str], table: TensorTable
-) -> None:
+def _fill_until_stable(pair: tuple[Path, Path], evidence: Path, arguments: Sequence[str]) -> None:
     """Fill what was read until a run reads nothing that was not filled: evidence decides how far reading goes."""
     seen: set[str] = set()
     while True:
@@ -203,7 +187,7 @@ def _fill_until_stable(
         if now in seen:
             return
         seen.add(now)
-        fill_pair(pair, evidence, table)
+        fill_pair(pair, evidence)
 
 
 @contextmanager
@@ -222,78 +206,76 @@ def local_hub(*folders: Path) -> Any:
         process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class MoeCase:
+    """One budget of the remote case, and its bars: requests, megabytes and seconds."""
+
+    name: str
+    options: tuple[str, ...]
+    seconds: float
+    requests: int | None = None
+    megabytes: int | None = None
+
+
+MOE_CASES = (
+    MoeCase("screen", ("--budget", "screen"), seconds=20, requests=250, megabytes=40),
+    MoeCase("default budget", (), seconds=60),
+)
+
+
 def bench_moe(folder: Path) -> list[Figure]:
     """A pair with the tensor table of a 100B mixture of experts, behind a local hub."""
-    import urllib.request
-
     table = moe_table()
     pair = make_pair(folder / "moe", table, 5 << 30)
-    evidence = folder / "moe.json"
     figures = []
     with local_hub(*pair) as endpoint:
-        count = 0
-
-        def environment() -> dict[str, str]:
-            nonlocal count
-            count += 1
-            return {"HF_ENDPOINT": endpoint, "JOKBO_CACHE": str(folder / f"cache{count}")}
-
-        def stats() -> dict[str, int]:
-            with urllib.request.urlopen(f"{endpoint}/_stats") as answer:
-                found: dict[str, int] = json.load(answer)
-            return found
-
-        names = [f"local/{path.name}" for path in pair]
-        for budget, what, bars in (
-            ("screen", "screen", (250, 40, 20)),
-            (None, "default budget", (None, None, 60)),
-        ):
-            arguments = ["compare", *names, "--json", str(evidence), "-q"]
-            arguments += ["--budget", budget] if budget else []
-            run([*arguments, "--no-bounds", "--no-scores"], environment())
-            fill_pair(pair, evidence, table)
-            run(arguments, environment())
-            fill_pair(pair, evidence, table)
-            before = stats()
-            done = run(arguments, environment())
-            after = stats()
-            requests = (after["requests"] - before["requests"]) / 2
-            sent = (after["bytes_sent"] - before["bytes_sent"]) / 2e6
-            verdict = json.loads(evidence.read_text())["verdict"]["kind"]
-            case = f"100B MoE pair over HTTP, 30 ms, {what} ({verdict})"
-            seconds = done.seconds if budget is None else done.seconds / 2
-            floor = f"{requests:.0f} requests / 16 at once x 30 ms: {requests / 16 * 0.03:.1f} s a model"
-            figures += [
-                Figure(
-                    case,
-                    "wall" + (" of the pair" if budget is None else " a model"),
-                    seconds,
-                    "s",
-                    floor,
-                    f"< {bars[2]} s",
-                    seconds < bars[2],
-                ),
-                Figure(
-                    case,
-                    "requests a model",
-                    requests,
-                    "",
-                    "one a shard, one a matrix window",
-                    f"< {bars[0]}" if bars[0] else "",
-                    not bars[0] or requests < bars[0],
-                ),
-                Figure(
-                    case,
-                    "bytes a model",
-                    sent,
-                    "MB",
-                    "",
-                    f"< {bars[1]} MB" if bars[1] else "",
-                    not bars[1] or sent < bars[1],
-                ),
-                Figure(case, "peak memory", done.peak_mb, "MB", "", "< 1000 MB", done.peak_mb < 1000),
-            ]
+        for case in MOE_CASES:
+            figures += _bench_moe_case(folder, pair, endpoint, case)
     return figures
+
+
+def _bench_moe_case(folder: Path, pair: tuple[Path, Path], endpoint: str, case: MoeCase) -> list[Figure]:
+    evidence = folder / "moe.json"
+    names = [f"local/{path.name}" for path in pair]
+    arguments = ["compare", *names, "--json", str(evidence), "-q", *case.options]
+
+    def fresh() -> dict[str, str]:
+        """An empty cache, so that every byte comes over HTTP."""
+        return {"HF_ENDPOINT": endpoint, "JOKBO_CACHE": tempfile.mkdtemp(dir=folder)}
+
+    for extra in (["--no-bounds", "--no-scores"], []):
+        run([*arguments, *extra], fresh())
+        fill_pair(pair, evidence)
+    before = _stats(endpoint)
+    done = run(arguments, fresh())
+    after = _stats(endpoint)
+    requests = (after["requests"] - before["requests"]) / 2
+    megabytes = (after["bytes_sent"] - before["bytes_sent"]) / 2e6
+    verdict = json.loads(evidence.read_text())["verdict"]["kind"]
+    title = f"100B MoE pair over HTTP, 30 ms, {case.name} ({verdict})"
+    # The bar of a screen is for each model, that of the default budget for the pair.
+    seconds, what = (done.seconds / 2, "wall a model") if case.options else (done.seconds, "wall of the pair")
+    floor = f"{requests:.0f} requests / 16 at once x 30 ms: {requests / 16 * LATENCY_SECONDS:.1f} s a model"
+    return [
+        _figure(title, what, seconds, "s", floor, case.seconds),
+        _figure(title, "requests a model", requests, "", "two a shard, one a matrix window", case.requests),
+        _figure(title, "bytes a model", megabytes, "MB", "", case.megabytes),
+        _figure(title, "peak memory", done.peak_mb, "MB", "", 1000),
+    ]
+
+
+def _figure(case: str, what: str, value: float, unit: str, floor: str, bar: float | None) -> Figure:
+    return Figure(
+        case, what, value, unit, floor, f"< {bar:g} {unit}".strip() if bar else "", not bar or value < bar
+    )
+
+
+def _stats(endpoint: str) -> dict[str, int]:
+    import urllib.request
+
+    with urllib.request.urlopen(f"{endpoint}/_stats") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
 
 
 def bench_tests() -> list[Figure]:

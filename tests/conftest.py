@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Before anything imports them: every array annotation of these packages becomes a check.
 CHECKED_PACKAGES = ["jokbo.independence", "jokbo.views"]
 install_import_hook(CHECKED_PACKAGES, "beartype.beartype")
+
+# A busy machine is slow, not wrong.
+settings.register_profile("jokbo", deadline=None)
+settings.load_profile("jokbo")
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
 

@@ -163,7 +163,7 @@ def _cases(found: Examination, policy: Policy) -> list[ComponentCase]:
 
 
 def _min_cosine(found: Examination, component: Component, policy: Policy) -> float:
-    """What reuse of a table needs while the basis is free; an output head learns more from data than an embedding."""
+    """What reuse of a table needs while the basis is free; output heads learn more from data alone."""
     tied = any(anatomy.tied_output for anatomy in found.bench.anatomies)
     if component.kind is ComponentKind.EMBEDDING and not tied:
         return policy.min_embedding_cosine

@@ -213,7 +213,7 @@ def _inherited_share(findings: Sequence[Finding], kind: VerdictKind, parameters:
 def _judge_all(
     cases: Sequence[ComponentCase], policy: Policy, hypotheses: int, older: bool | None
 ) -> list[Finding]:
-    """Judge every component; what only a free rotation could explain is judged again once the basis is pinned.
+    """Judge every component; what a free rotation could explain is judged again once the basis is pinned.
 
     An accuser has one rotation of its residual stream to spend. A component whose agreement no
     rotation reaches shows that it was not spent, so its tower's other components need not exceed it.

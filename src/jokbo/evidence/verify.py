@@ -11,6 +11,7 @@ from typing import Any
 from jokbo.errors import EvidenceError
 from jokbo.evidence.compare import ModelSpec, compare
 from jokbo.evidence.evidence import MAX_EVIDENCE_BYTES, Evidence, parse_evidence
+from jokbo.evidence.schema import check
 from jokbo.sources.base import OpenOptions
 from jokbo.views.model import Model, open_model
 
@@ -93,10 +94,12 @@ def verify(
     Raises
     ------
     EvidenceError
-        A model is not the one that the evidence names, so that nothing can be repeated.
+        The evidence does not follow its schema, or a model is not the one that it names, so that
+        nothing can be repeated.
     """
     claimed = evidence if isinstance(evidence, Evidence) else read_evidence(evidence)
     document = claimed.document
+    check(document, where="evidence")
     models: list[Model] = []
     try:
         for side, spec in (("reference", reference), ("candidate", candidate)):
@@ -115,10 +118,6 @@ def verify(
             options=options,
             progress=progress,
         ).evidence
-    except (KeyError, TypeError, AttributeError) as error:
-        raise EvidenceError(
-            f"the evidence lacks or garbles {error}; write it again with `jokbo compare`."
-        ) from None
     finally:
         for model in models:
             model.close()

@@ -130,3 +130,23 @@ def test_at_most_a_hundred_differences_are_listed(document: dict[str, Any], fold
                 row[2], row[3], row[4] = 1.0, 1.0, 1
     assert len(repeat(document, folders).differences) <= 100
     assert json.dumps(document)
+
+
+def test_evidence_made_by_hand_is_checked_first(document: dict[str, Any], folders: dict[str, Path]):
+    del document["parameters"]["plan"]
+    with pytest.raises(EvidenceError, match="at parameters: field 'plan' is missing"):
+        repeat(document, folders)
+
+
+def test_a_bug_is_not_mistaken_for_bad_evidence(
+    document: dict[str, Any], folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
+    """An unexpected failure must stay one: the command line then exits with 1, not 2."""
+    from jokbo.evidence import verify as module
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(module, "compare", broken)
+    with pytest.raises(KeyError, match="a bug"):
+        repeat(document, folders)
