@@ -6,14 +6,7 @@ import random
 
 import pytest
 
-from jokbo.errors import (
-    AccessError,
-    ChangedError,
-    NotFoundError,
-    RangeError,
-    SourceError,
-    TransferError,
-)
+from jokbo.errors import AccessError, ChangedError, NotFoundError, RangeError, SourceError, TransferError
 from jokbo.sources.http import HttpSource
 from jokbo.sources.hub import HubSource
 from jokbo.sources.transport import RetryPolicy, Transport
@@ -21,8 +14,7 @@ from jokbo.testing.faults import Fault
 from jokbo.testing.hub import LocalHub
 
 WEIGHTS = random.Random(7).randbytes(300_000)
-FILES = {"config.json": b'{"hidden_size": 8}', "model.safetensors": WEIGHTS}
-NAME = "org/tiny"
+FILES, NAME = {"config.json": b'{"hidden_size": 8}', "model.safetensors": WEIGHTS}, "org/tiny"
 
 
 @pytest.fixture

@@ -76,9 +76,7 @@ DISGUISES: dict[str, tuple[Transform, Mapping[str, str]]] = {
     ),
     "channel signs": (
         lambda m: flip_channels(m, rng=rng()),
-        # Chance leaves some agreement in the flipped basis: enough to fire, too little to accuse.
-        ALL
-        | {"embedding": "shared_basis", "output": "shared_basis", "attention": "inherited or inconclusive"},
+        ALL | {"embedding": "shared_basis", "output": "shared_basis"},
     ),
     "value signs": (lambda m: flip_values(m, rng=rng()), ALL),
     "rotary signs": (lambda m: flip_rotary(m, rng=rng()), ALL),

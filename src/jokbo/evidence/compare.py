@@ -11,7 +11,8 @@ from jokbo.errors import EvidenceError, UsageError
 from jokbo.evidence.evidence import Evidence, build_evidence
 from jokbo.evidence.policy import Policy
 from jokbo.evidence.verdict import ComponentCase, Status, Verdict, VerdictKind, decide
-from jokbo.independence.examine import Examination, examine
+from jokbo.independence.combine import BODY
+from jokbo.independence.examine import Examination, examine, note_learning
 from jokbo.independence.exams.channels import TableExam
 from jokbo.independence.plan import Lot, parse_budget
 from jokbo.sources.base import OpenOptions, Source
@@ -117,24 +118,42 @@ def _compare(
     progress: Callable[[str, str], None] | None,
 ) -> Comparison:
     tell = progress or (lambda stage, component: None)
-    found = examine(reference, candidate, seed=seed, budget=parse_budget(budget), progress=tell)
     policy = Policy()
-    _check_declared(found, declared)
-    verdict = decide(
-        _cases(found, policy),
-        policy=policy,
-        learning=found.learning,
-        reference_is_older=_is_older(reference, candidate),
-        identical=_identical(reference, candidate),
-        declared=declared,
-        parameters=sum(found.parameters[1].values()),
+
+    def judge(found: Examination) -> Verdict:
+        note_learning(found)
+        return decide(
+            _cases(found, policy),
+            policy=policy,
+            learning=found.learning,
+            reference_is_older=_is_older(reference, candidate),
+            identical=_identical(reference, candidate),
+            declared=declared,
+            parameters=sum(found.parameters[1].values()),
+        )
+
+    found = examine(
+        reference,
+        candidate,
+        seed=seed,
+        budget=parse_budget(budget),
+        progress=tell,
+        settled=lambda found: _is_settled(judge(found)),
     )
+    _check_declared(found, declared)
+    verdict = judge(found)
     measured = _bounds(found, verdict, policy, tell) if bounds else {}
     described = _describe(found, seed, tell) if descriptive else None
     evidence = build_evidence(
         found, verdict, seed=seed, declared=declared, bounds=measured, descriptive=described
     )
     return Comparison(verdict, evidence)
+
+
+def _is_settled(verdict: Verdict) -> bool:
+    """Whether whole matrices could change nothing: every body component that can be tested is inherited."""
+    body = {f.status for f in verdict.findings if f.component.kind in BODY} - {Status.NOT_COMPARABLE}
+    return verdict.kind in (VerdictKind.IDENTICAL, VerdictKind.COMMON_LINEAGE) and body == {Status.INHERITED}
 
 
 def _cases(found: Examination, policy: Policy) -> list[ComponentCase]:

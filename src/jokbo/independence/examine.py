@@ -80,6 +80,7 @@ def examine(
     budget: Budget | None = None,
     plan: ReadingPlan | None = None,
     progress: Progress | None = None,
+    settled: Callable[[Examination], bool] | None = None,
 ) -> Examination:
     """Run every exact test that two models allow, within the budget.
 
@@ -92,6 +93,9 @@ def examine(
     plan : ReadingPlan, optional
     progress : callable, optional
         Called with (stage, component) before each exam.
+    settled : callable, optional
+        Whether the rows read so far settle the question; whole matrices are read where they do not.
+        Any rule keeps the error rate. By default every body component must have clear evidence.
 
     Returns
     -------
@@ -112,10 +116,10 @@ def examine(
         first = "screen" if budget.last_stage == "screen" else "rows"
         _read_rows(found, first, tell)
         found.stages = (first,)
-        if first == "rows" and _undecided(found):
+        if first == "rows" and not (settled or _settled)(found):
             _read_tensors(found, tell)
             found.stages = ("rows", "tensors")
-    _note_learning(found)
+    note_learning(found)
     return found
 
 
@@ -170,15 +174,15 @@ def _tied_layers(found: Examination, tower: str) -> dict[int, int]:
     return {b.layer: h.layer for b, h in exam.heads.items()} if isinstance(exam, UnitExam) else {}
 
 
-def _undecided(found: Examination) -> bool:
-    """Whether whole matrices could still tell: a body that is unclear, or learning not yet seen."""
+def _settled(found: Examination) -> bool:
+    """Whether every body component is clear, and what was learned is seen in the norms."""
+    note_learning(found)
     for component, exam in found.exams.items():
         if component.kind in BODY and exam.record.reason is None:
             evidence = found.evidence(component)
             if evidence is None or evidence.log_evalue < LOG_CLEAR:
-                return True
-    norms = [exam.correlation for exam in found.exams.values() if isinstance(exam, NormExam)]
-    return all(value is None or abs(value) < 0.9 for value in norms)
+                return False
+    return any(learning.shared for learning in found.learning.values())
 
 
 def _read_tensors(found: Examination, tell: Progress) -> None:
@@ -207,7 +211,8 @@ def _solve_rotation(found: Examination, tower: str) -> Rotation | None:
     return exam.rotation(width)
 
 
-def _note_learning(found: Examination) -> None:
+def note_learning(found: Examination) -> None:
+    """Fill in what each tower shows of shared learning, from the exams run so far."""
     for tower in {component.tower for component in found.exams}:
         norms = found.exams.get(Component(tower, ComponentKind.NORMS))
         units = [
