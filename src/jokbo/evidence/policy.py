@@ -15,8 +15,9 @@ class Policy:
     Attributes
     ----------
     min_evalue : float
-        E-value that one component needs, times the number of components tested: the chance of
-        a false accusation of two independent models is at most its inverse.
+        E-value that one component needs, times the number of components tested. The chance of a
+        false accusation of two independent models is at most twice its inverse, one in a million:
+        twice, because E0 looks at the same labels when it chooses between full and local forms.
     min_witness : float
         E-value of the local form, or of another family, where the first rests on order.
     min_unclear : float
@@ -37,7 +38,7 @@ class Policy:
 
     name: str = "jokbo"
     version: int = 1
-    min_evalue: float = 1e6
+    min_evalue: float = 2e6
     min_witness: float = 1e3
     min_unclear: float = 1e3
     relabelling_factor: float = 1.5
@@ -50,19 +51,22 @@ class Policy:
         """Natural log of the e-value that one of `hypotheses` components needs."""
         return math.log(self.min_evalue * max(hypotheses, 1))
 
-    def relabelling_level(self, axis: AxisSize, *, rotated: bool = True) -> float:
-        """Mean cosine that an accuser could reach by relabelling and rotating its own model.
+    def relabelling_level(self, axis: AxisSize, *, clusters: int = 1, rotated: bool = True) -> float:
+        """Mean cosine that an accuser could reach by relabelling, rotating and rebasing its own model.
 
-        ``1.5 x .85 sqrt(2 ln n / d + r)``: the largest of `n` chance cosines of width `d`, and what
-        an orthogonal Procrustes fit of the residual stream adds, ``r`` being channels a row.
-        The factor is safety. On the zoo such a fit reaches .17 on MLPs and .52 on value rows.
+        ``1.5 x .85 sqrt(2 ln n / d + r / clusters + b)``: the largest of `n` chance cosines of effective
+        width `d`; what an orthogonal Procrustes fit of the residual stream adds when it is spent on the
+        clusters that fired; what a free basis inside heads adds. The factor is safety.
 
         Parameters
         ----------
+        clusters : int
+            Clusters that fired: one rotation serves them all.
         rotated : bool
             Whether the residual basis is still free; False once another component has pinned it.
         """
         if axis.n < 2 or axis.d < 1:
             return 1.0
-        square = 2 * math.log(axis.n) / axis.d + (axis.rotation if rotated else 0.0)
+        rotation = axis.rotation / max(clusters, 1) if rotated else 0.0
+        square = 2 * math.log(axis.n) / (axis.effective or axis.d) + rotation + axis.basis
         return min(1.0, self.relabelling_factor * 0.85 * math.sqrt(square))

@@ -17,7 +17,7 @@ from enum import StrEnum
 from jokbo.evidence.policy import Policy
 from jokbo.independence.base import Alignment, Family, IndependenceResult
 from jokbo.independence.betting import average
-from jokbo.independence.combine import BODY, ComponentEvidence, strongest_alignment
+from jokbo.independence.combine import BODY, Agreement, ComponentEvidence, strongest_alignment
 from jokbo.independence.exams.base import AxisSize
 from jokbo.independence.learned import SharedLearning
 from jokbo.views.component import Component, ComponentKind, Reason
@@ -48,6 +48,9 @@ class VerdictKind(StrEnum):
     NO_EVIDENCE = "no_evidence"
     UNTESTABLE = "untestable"
 
+
+_PINS = frozenset({ComponentKind.MLP, ComponentKind.EXPERTS, ComponentKind.EMBEDDING})
+"""Kinds that can pin a residual basis; value rows have a free basis of their own."""
 
 _DEPENDENT = frozenset({Status.INHERITED, Status.DEPENDENT, Status.SHARED_BASIS})
 
@@ -226,7 +229,9 @@ def _judge_all(
         return _judge(case, policy, hypotheses, older, pinned)
 
     findings = [judge(case, pinned=False) for case in cases]
-    pinned = {f.component.tower for f in findings if f.status is Status.INHERITED}
+    pinned = {
+        f.component.tower for f in findings if f.status is Status.INHERITED and f.component.kind in _PINS
+    }
     return [
         judge(case, pinned=True) if f.status is Status.INCONCLUSIVE and f.component.tower in pinned else f
         for case, f in zip(cases, findings, strict=True)
@@ -249,18 +254,15 @@ def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | N
         else:
             reasons.append(doubt)
 
-    def finding(
-        status: Status, strongest: tuple[Alignment, float] | None = None, level: float | None = None
-    ) -> Finding:
-        alignment, effect = strongest or (None, None)
+    def finding(status: Status, seen: Agreement | None = None, level: float | None = None) -> Finding:
         return Finding(
             component=case.component,
             parameters=case.parameters,
             status=status,
             reasons=tuple(reasons),
             log_evalue=evidence.log_evalue,
-            alignment=alignment,
-            effect_size=effect,
+            alignment=None if seen is None else seen.alignment,
+            effect_size=None if seen is None else seen.effect_size,
             relabelling_level=level,
             learned=case.learned,
         )
@@ -274,31 +276,35 @@ def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | N
             return finding(Status.INCONCLUSIVE)
         return finding(Status.NO_EVIDENCE)
     witness = math.log(policy.min_witness)
-    strongest = strongest_alignment(case.results, believed, log_threshold=witness)
-    strongest = strongest or strongest_alignment(case.results, believed, log_threshold=-math.inf)
+    seen = strongest_alignment(case.results, believed, log_threshold=witness)
+    if case.component.kind in (ComponentKind.NORMS, ComponentKind.ROUTER):
+        return finding(Status.SHARED_BASIS, seen, 1.0)  # settled with their body, never alone
+    if seen is None:
+        if not older:
+            reasons.append(Reason("agreement_not_seen"))
+            return finding(Status.INCONCLUSIVE)
+        return finding(Status.INHERITED)
     axis = next(case.axes[f] for f in believed if f in case.axes)
-    level = policy.relabelling_level(axis, rotated=not pinned)
-    if case.component.kind is ComponentKind.NORMS or strongest is None:
-        return finding(Status.SHARED_BASIS, strongest, level)
+    level = policy.relabelling_level(axis, clusters=seen.clusters, rotated=not pinned)
     if not body:
-        if strongest[1] < max(policy.relabelling_level(axis, rotated=False), policy.min_reuse_cosine):
-            return finding(Status.SHARED_BASIS, strongest, level)
+        if seen.effect_size < policy.min_reuse_cosine:
+            return finding(Status.SHARED_BASIS, seen, level)
         level = max(level, policy.min_reuse_cosine if pinned else case.min_cosine)
-    if strongest[1] < level and not older:
-        reasons.append(_guard(strongest[1], level))
-        return finding(Status.INCONCLUSIVE, strongest, level)
-    return finding(Status.INHERITED, strongest, level)
+    if seen.effect_size < level and not older:
+        reasons.append(_guard(seen.effect_size, level))
+        return finding(Status.INCONCLUSIVE, seen, level)
+    return finding(Status.INHERITED, seen, level)
 
 
 def _guard(effect: float, level: float) -> Reason:
     return Reason("relabelling_guard", {"effect": round(effect, 3), "level": round(level, 3)})
 
 
-def _in_channels(case: ComponentCase, policy: Policy) -> tuple[tuple[Alignment, float] | None, float | None]:
+def _in_channels(case: ComponentCase, policy: Policy) -> tuple[Agreement | None, float | None]:
     """Mean cosine that the channel family saw, and the level that relabelling channels reaches."""
     axis = case.axes.get(Family.CHANNELS)
-    strongest = strongest_alignment(case.results, [Family.CHANNELS], log_threshold=-math.inf)
-    return strongest, None if axis is None else policy.relabelling_level(axis)
+    seen = strongest_alignment(case.results, [Family.CHANNELS], log_threshold=-math.inf)
+    return seen, None if axis is None else policy.relabelling_level(axis)
 
 
 def _doubt(family: Family, case: ComponentCase, policy: Policy) -> Reason | None:

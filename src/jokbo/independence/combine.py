@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -123,31 +124,50 @@ def _last_clusters(results: Sequence[IndependenceResult]) -> Mapping[Cluster, fl
     return MappingProxyType(best)
 
 
+class Agreement(NamedTuple):
+    """How much the rows agree, in the plainest alignment that explains it.
+
+    Attributes
+    ----------
+    effect_size : float
+        Mean cosine over the clusters that count.
+    clusters : int
+        How many those are.
+    """
+
+    alignment: Alignment
+    effect_size: float
+    clusters: int
+
+
 def strongest_alignment(
     results: Sequence[IndependenceResult], families: Iterable[Family], *, log_threshold: float
-) -> tuple[Alignment, float] | None:
+) -> Agreement | None:
     """The alignment class that fired and the mean cosine in it.
 
-    Only clusters whose own evidence reaches `log_threshold` count, all of them where none
-    does: a single copied layer is judged by its own rows.
+    Only clusters whose own evidence reaches `log_threshold` count: a single copied layer is
+    judged by its own rows. Counts of fixed points are no cosines. What Gram matrices of units imply is
+    none either: an accuser can order its units to make them agree, far beyond what the rows do.
 
     Returns
     -------
-    alignment, effect_size : or None
-        The plainest class within a tenth of the largest effect among those that fired.
+    Agreement or None
+        The plainest class within a tenth of the largest effect; None where no aligned rows were seen.
     """
     wanted = frozenset(families)
-    found: dict[Alignment, float] = {}
+    found: dict[Alignment, Agreement] = {}
     for result in results:
-        if result.family not in wanted or result.test == "fixed_points" or not result.rows:
+        implied = result.family is Family.UNITS and result.alignment is Alignment.ROTATED
+        if result.family not in wanted or result.test == "fixed_points" or implied:
             continue
         fired = [row for row in result.rows if row.log_evalue >= log_threshold]
         if fired:
             mean = sum(row.n * row.effect_size for row in fired) / sum(row.n for row in fired)
-            found[result.alignment] = max(mean, found.get(result.alignment, -math.inf))
+            known = found.get(result.alignment)
+            if known is None or mean > known.effect_size:
+                found[result.alignment] = Agreement(result.alignment, mean, len(fired))
     if not found:
         return None
-    best = max(found.values())
-    # The plainest class that explains nearly all of the agreement is the one to name.
-    alignment = next(a for a in Alignment if found.get(a, -math.inf) >= best - 0.1 * abs(best))
-    return alignment, found[alignment]
+    best = max(agreement.effect_size for agreement in found.values())
+    near = [found[a] for a in Alignment if a in found and found[a].effect_size >= best - 0.1 * abs(best)]
+    return near[0]

@@ -218,7 +218,11 @@ def note_learning(found: Examination) -> None:
         units = [
             exam.overlap
             for component, exam in found.exams.items()
-            if component.tower == tower and isinstance(exam, UnitExam) and exam.overlap is not None
+            if component.tower == tower
+            and isinstance(exam, UnitExam)
+            and exam.overlap is not None
+            # Where a few loud channels carry the rows, leading subspaces agree without learning.
+            and 4 * exam.record.axes[Family.UNITS].effective >= max(exam.widths)
         ]
         found.learning[tower] = SharedLearning(
             norms.correlation if isinstance(norms, NormExam) else None, max(units) if units else None

@@ -150,6 +150,20 @@ def ranks(values: Float[np.ndarray, "rows n"]) -> Float[np.ndarray, "rows n"]:
     return found
 
 
+def effective_width(grams: AxisGrams) -> float:
+    """Smallest ``1 / mean cos^2`` between different rows, over both models and their tensors.
+
+    Rows of `d` equally loud channels have cosines of variance ``1 / d``; a few loud channels leave
+    fewer effective ones, and chance cosines grow accordingly.
+    """
+    widths = []
+    for side in (grams.reference, grams.candidate):
+        for gram in side.values():
+            off = ~np.eye(gram.shape[1], dtype=bool)
+            widths.append(1 / max(float((gram[:, off] ** 2).mean()), 1e-12))
+    return min(widths)
+
+
 def per_cluster(clusters: tuple[Cluster, ...], values: np.ndarray) -> dict[Cluster, np.ndarray]:
     """Group a stack by cluster, in order of first appearance."""
     groups: dict[Cluster, list[int]] = {}

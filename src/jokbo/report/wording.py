@@ -214,5 +214,5 @@ def caveats(document: Document, t: Texts) -> Section:
         items += [t("caveat.more_rows")] if "below_threshold" in codes else []
     items.append(t("caveat.not_data"))
     if kind in FOUND and kind != "identical":
-        items.append(t("caveat.false_alarm", tries=t.tries(math.log10(verdict["policy"]["min_evalue"]))))
+        items.append(t("caveat.false_alarm", tries=t.tries(math.log10(verdict["policy"]["min_evalue"] / 2))))
     return Section("caveats", t("caveat.title"), items=tuple(items))

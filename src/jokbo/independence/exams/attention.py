@@ -67,7 +67,9 @@ class AttentionExam:
         if a != b:
             code = "hidden_sizes_differ" if a[0] == b[0] else "value_rows_differ"
             return Reason(code, {"reference": a[a[0] == b[0]], "candidate": b[a[0] == b[0]]})
-        self.record.axes[Family.ATTENTION] = AxisSize(a[0], a[1], a[1] / (a[0] * min(map(len, self.layers))))
+        self.record.axes[Family.ATTENTION] = AxisSize(
+            a[0], a[1], a[1] / a[0], basis=max(t.v_head_dim for t in towers) / a[1]
+        )
         return None
 
     def _towers(self) -> tuple[Tower, Tower] | None:

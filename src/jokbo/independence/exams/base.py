@@ -52,20 +52,27 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class AxisSize:
-    """What an accuser could relabel, and rotate, before showing its model.
+    """What an accuser could relabel, rotate or rebase at no loss of function before showing its model.
 
     Attributes
     ----------
     n, d : int
         `n` rows of width `d` on the axis of a family.
     rotation : float
-        Channels a row that one rotation of the residual stream is shared by: the square of the cosine
-        that rotating one's own model reaches, up to a constant. 0 where no rotation helps.
+        Channels a row, if one rotation of the residual stream were fitted to a single cluster; infinite
+        where so few rows are matched that a rotation could fit them all.
+    basis : float
+        Dimensions a row of a free basis inside a head: value rows have any invertible one.
+    effective : float
+        Effective width of the rows, ``1 / mean cos^2`` between them; 0 for `d` itself. A few loud
+        channels make chance cosines large.
     """
 
     n: int
     d: int
     rotation: float = 0.0
+    basis: float = 0.0
+    effective: float = 0.0
 
 
 @dataclass(slots=True)

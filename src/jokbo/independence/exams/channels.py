@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,9 @@ from jokbo.views.tokens import match_tokens
 
 SCATTERED_TOKENS = 256
 """Rows read where shared tokens do not lie side by side: each may cost a request."""
+
+MIN_ROWS_A_CHANNEL = 4
+"""Tables that share fewer rows than this a channel could be fitted by a rotation."""
 
 _TABLES = {
     ComponentKind.EMBEDDING: (Role.TOKEN_EMBD, Role.PATCH_EMBD),
@@ -82,9 +86,6 @@ class TableExam:
             return Reason("no_channel_symmetry")
         if not (both_hold(towers, "channel_sign") or both_hold(towers, "channel_permutation")):
             return Reason("no_channel_symmetry")
-        # An accuser may relabel or rotate channels, whose columns are as long as the table.
-        length = min(a.shape[0], b.shape[0])
-        self.record.axes[Family.CHANNELS] = AxisSize(a.shape[1], length, a.shape[1] / max(length, 1))
         return None
 
     def _matched(self, count: int) -> tuple[np.ndarray, np.ndarray, str]:
@@ -104,6 +105,10 @@ class TableExam:
             how = "number"
         else:
             return np.empty(0, int), np.empty(0, int), "none"
+        # An accuser may relabel or rotate channels, and may choose which tokens its tokenizer shares.
+        width, length = a.shape[1], len(mine)
+        rotation = width / length if length >= MIN_ROWS_A_CHANNEL * width else math.inf
+        self.record.axes[Family.CHANNELS] = AxisSize(width, max(length, 1), rotation)
         if len(mine) > count:
             window = self.bench.lot.window(f"{self.component}/rows", len(mine), count)
             together = all(np.ptp(ids[window]) == count - 1 for ids in (mine, theirs))

@@ -12,7 +12,7 @@ from jokbo.independence.base import Alignment, Cluster, Family
 from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
 from jokbo.independence.fixed_points import fixed_points
-from jokbo.independence.grams import AxisGrams, unit_grams
+from jokbo.independence.grams import AxisGrams, effective_width, normalise, unit_grams
 from jokbo.independence.index_structure import (
     MAX_PVALUE,
     SIGN_ROWS,
@@ -103,12 +103,15 @@ class UnitExam:
                     "unit_counts_differ", {"reference": self.counts[0], "candidate": self.counts[1]}
                 )
             return Reason("no_unit_symmetry")
-        width, units = max(self.widths), max(self.counts)
-        rows = units * min(map(len, self.blocks)) * (2 if self.matched else 1)
-        axis = AxisSize(units, width, width / rows)
-        self.record.axes |= {Family.UNITS: axis, Family.SIGNS: axis}
-        self.record.axes[Family.CHANNELS] = AxisSize(width, units, width / rows)
+        self._note_axes(0.0)
         return None
+
+    def _note_axes(self, effective: float) -> None:
+        """What an accuser could do to these rows; the effective width is known once they are read."""
+        width, units = max(self.widths), max(self.counts)
+        axis = AxisSize(units, width, width / units, effective=effective)
+        self.record.axes |= {Family.UNITS: axis, Family.SIGNS: axis}
+        self.record.axes[Family.CHANNELS] = AxisSize(width, units, width / units)
 
     def _sampled(self, count: int | None) -> tuple[list[Block], list[Block]]:
         """The blocks to read: all MLPs, or one expert a layer, in `count` layers where given."""
@@ -168,6 +171,7 @@ class UnitExam:
         self.heads = {block: reference.blocks[tied[k]] for k, block in enumerate(reference.blocks)}
         signed = frozenset({Role.FFN_UP}) if self.signed else frozenset()
         grams = unit_grams(reference, candidate, clusters=tied, signed=signed)
+        self._note_axes(effective_width(grams))
         self._check_axis(reference, candidate, grams, ties)
         if not record.order_refused:
             order = lot.draw(f"{self.component}/order").permutation(m)
@@ -241,6 +245,8 @@ class UnitExam:
             for a in partners:
                 if a not in held:
                     held[a] = self._whole(0, a)
+                if self.grams is None:
+                    self._note_axes(min(_effective(rows) for rows in (*held[a].values(), *theirs.values())))
                     self._check_whole("reference", held[a])
                 overlaps.append(self._match(a, held[a], theirs, rotation, matches))
         if not overlaps:
@@ -299,6 +305,13 @@ class UnitExam:
         )
         kept = rows.keep(~degenerate(rows))
         return {role: stack[0] for role, stack in kept.rows.items()}
+
+
+def _effective(rows: np.ndarray) -> float:
+    """Effective width of some rows of a whole matrix, where no window was read before."""
+    few = normalise(rows[:: max(len(rows) // 256, 1)])
+    gram = few @ few.T
+    return 1 / max(float((gram[~np.eye(len(gram), dtype=bool)] ** 2).mean()), 1e-12)
 
 
 def _wishes(
