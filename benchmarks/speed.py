@@ -57,7 +57,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) 
     """Run ``python -m jokbo`` once and measure it from outside."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "jokbo", *arguments],
+        [sys.executable, "-m", "jokbo", *arguments, *(["--seed", "0"] if arguments[0] == "compare" else [])],
         env={**os.environ, **(environment or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

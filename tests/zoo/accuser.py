@@ -84,11 +84,17 @@ def relabel_channels(mine: Checkpoint, theirs: Checkpoint) -> Checkpoint:
 def rotate_onto(mine: Checkpoint, theirs: Checkpoint, *modules: str) -> Checkpoint:
     """Rotate the residual stream so that these modules, which read or embed it, agree best (Procrustes).
 
-    A module such as ``"embed"``, ``"head"``, or ``"v"`` for the value matrices of every layer.
+    A module such as ``"embed"``, ``"head"``, ``"v"`` for the value matrices of every layer, or
+    ``"first mlp"`` to spend the whole rotation on the gates of one layer.
     """
     folded = fold_norms(mine)
     rows = [np.concatenate([_rows(model, module) for module in modules]) for model in (folded, theirs)]
-    left, _, right = np.linalg.svd(rows[0].T @ rows[1])
+    return rotate_rows_onto(folded, *rows)
+
+
+def rotate_rows_onto(folded: Checkpoint, rows: np.ndarray, target: np.ndarray) -> Checkpoint:
+    """Rotate a model with folded norms by what takes these rows nearest to the target's."""
+    left, _, right = np.linalg.svd(rows.T @ target)
     turn = left @ right
     changed = {
         name: turn.T @ folded[name] if axis == 0 else folded[name] @ turn
@@ -102,4 +108,31 @@ def _rows(model: Checkpoint, module: str) -> np.ndarray:
     skeleton = describe(model)
     if module in ("embed", "head"):
         return _unit(model[f"{getattr(skeleton, module)}.weight"])
+    if module == "first mlp":
+        gains = model["model.layers.0.post_attention_layernorm.weight"]
+        return _unit(model["model.layers.0.mlp.gate_proj.weight"] * gains)
     return np.concatenate([_unit(model[f"{getattr(layer, module)}.weight"]) for layer in skeleton.layers])
+
+
+def rebase_values(mine: Checkpoint, theirs: Checkpoint) -> Checkpoint:
+    """Write the values of each head in the basis that agrees best with the other model's.
+
+    ``V -> M V`` and ``O -> O M^-1`` keep the function for any invertible `M`; least squares finds the best.
+    """
+    heads, dim = mine.config["num_key_value_heads"], mine.config["head_dim"]
+    group = mine.config["num_attention_heads"] // heads
+    changed: dict[str, np.ndarray] = {}
+    for layer in range(mine.config["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}.self_attn."
+        values, other = (np.asarray(m[f"{prefix}v_proj.weight"], dtype=float) for m in (mine, theirs))
+        output = np.array(mine[f"{prefix}o_proj.weight"], dtype=float)
+        rebased = values.copy()
+        for head in range(heads):
+            rows = slice(head * dim, (head + 1) * dim)
+            basis = other[rows] @ np.linalg.pinv(values[rows])
+            rebased[rows] = basis @ values[rows]
+            for query in range(head * group, (head + 1) * group):
+                columns = slice(query * dim, (query + 1) * dim)
+                output[:, columns] = output[:, columns] @ np.linalg.inv(basis)
+        changed |= {f"{prefix}v_proj.weight": rebased, f"{prefix}o_proj.weight": output}
+    return mine.with_tensors(changed)

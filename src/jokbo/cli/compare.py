@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import click
@@ -23,13 +24,14 @@ from jokbo.cli.options import (
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page here."
 )
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Decides which rows are read."
-)
+@click.option("--seed", type=click.IntRange(min=0), help="Decides which rows are read; else drawn at random.")
 @click.option(
     "--budget", help="How much to read of each model: screen, full, a share (2%) or a size (500MB)."
 )
 @click.option("--declare", "declared", multiple=True, help="A declared dependence: a component, or 'all'.")
+@click.option(
+    "--reference-first", is_flag=True, help="You vouch that the reference was public before the candidate."
+)
 @click.option("--no-bounds", is_flag=True, help="Do not measure what a clean result would have missed.")
 @click.option("--no-scores", is_flag=True, help="Leave out the scores that do not decide.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit status is the answer.")
@@ -40,9 +42,10 @@ def command(
     candidate: str,
     json_file: Path | None,
     html_file: Path | None,
-    seed: int,
+    seed: int | None,
     budget: str | None,
     declared: tuple[str, ...],
+    reference_first: bool,
     no_bounds: bool,
     no_scores: bool,
     quiet: bool,
@@ -65,9 +68,11 @@ def command(
         found = compare(
             reference,
             candidate,
-            seed=seed,
+            # A seed that nobody can foresee: a model cannot be made to match in just the rows that are read.
+            seed=secrets.randbits(32) if seed is None else seed,
             budget=budget,
             declared=declared,
+            reference_first=reference_first,
             bounds=not no_bounds,
             descriptive=not no_scores,
             options=options,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jokbo.errors import EvidenceError, UsageError
 from jokbo.evidence.evidence import Evidence, build_evidence
 from jokbo.evidence.policy import Policy
-from jokbo.evidence.verdict import ComponentCase, Status, Verdict, VerdictKind, decide
+from jokbo.evidence.verdict import NOT_TESTED, ComponentCase, Status, Verdict, VerdictKind, decide
 from jokbo.independence.combine import BODY
 from jokbo.independence.examine import Examination, examine, note_learning
 from jokbo.independence.exams.channels import TableExam
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ATTENTION_ROWS = 8
 """Rows a matrix for the attention profile: shown, never decisive, so it stays cheap."""
+
+MAX_UNRECOGNISED_SHARE = 0.01
+"""With more of a model's elements than this not recognised, a clean result says too little."""
 
 ModelSpec = str | os.PathLike[str] | Source | Model
 
@@ -50,6 +53,7 @@ def compare(
     seed: int = 0,
     budget: str | None = None,
     declared: Sequence[str] = (),
+    reference_first: bool = False,
     bounds: bool = True,
     descriptive: bool = True,
     options: OpenOptions | None = None,
@@ -68,6 +72,9 @@ def compare(
         ``"screen"``, ``"full"``, a share such as ``"2%"`` or a size such as ``"500MB"``, of each model.
     declared : sequence of str
         Components whose dependence is declared, such as ``"text.embedding"``, or ``"all"``.
+    reference_first : bool
+        You vouch that the reference was public before the candidate, by a timestamp or an archive that
+        neither side controls. It lifts the guard against references made to match, and enters the evidence.
     bounds : bool
         Measure what a clean component would have shown.
     descriptive : bool
@@ -100,7 +107,9 @@ def compare(
     try:
         models.append(open_model(reference, options))
         models.append(open_model(candidate, options))
-        return _compare(models[0], models[1], seed, budget, declared, bounds, descriptive, progress)
+        return _compare(
+            models[0], models[1], seed, budget, declared, reference_first, bounds, descriptive, progress
+        )
     finally:
         for given, model in zip((reference, candidate), models, strict=False):
             if given is not model and not isinstance(given, Source):
@@ -113,6 +122,7 @@ def _compare(
     seed: int,
     budget: str | None,
     declared: Sequence[str],
+    reference_first: bool,
     bounds: bool,
     descriptive: bool,
     progress: Callable[[str, str], None] | None,
@@ -126,10 +136,11 @@ def _compare(
             _cases(found, policy),
             policy=policy,
             learning=found.learning,
-            reference_is_older=_is_older(reference, candidate),
+            reference_is_older=reference_first,
             identical=_identical(reference, candidate),
             declared=declared,
-            parameters=sum(found.parameters[1].values()),
+            parameters=candidate.catalog.parameters,
+            unread=_unread(reference, candidate),
         )
 
     found = examine(
@@ -145,15 +156,27 @@ def _compare(
     measured = _bounds(found, verdict, policy, tell) if bounds else {}
     described = _describe(found, seed, tell) if descriptive else None
     evidence = build_evidence(
-        found, verdict, seed=seed, declared=declared, bounds=measured, descriptive=described
+        found,
+        verdict,
+        seed=seed,
+        declared=declared,
+        reference_first=reference_first,
+        bounds=measured,
+        descriptive=described,
     )
     return Comparison(verdict, evidence)
 
 
 def _is_settled(verdict: Verdict) -> bool:
     """Whether whole matrices could change nothing: every body component that can be tested is inherited."""
-    body = {f.status for f in verdict.findings if f.component.kind in BODY} - {Status.NOT_COMPARABLE}
-    return verdict.kind in (VerdictKind.IDENTICAL, VerdictKind.COMMON_LINEAGE) and body == {Status.INHERITED}
+    open_questions = [
+        f
+        for f in verdict.findings
+        if f.component.kind in BODY
+        and f.status is not Status.INHERITED
+        and not (f.status is Status.NOT_COMPARABLE and f.reasons[0].code != NOT_TESTED)
+    ]
+    return verdict.kind in (VerdictKind.IDENTICAL, VerdictKind.COMMON_LINEAGE) and not open_questions
 
 
 def _cases(found: Examination, policy: Policy) -> list[ComponentCase]:
@@ -199,13 +222,17 @@ def _check_declared(found: Examination, declared: Sequence[str]) -> None:
             )
 
 
-def _is_older(reference: Model, candidate: Model) -> bool | None:
-    """Whether third parties show the reference public before the candidate's place existed.
-
-    A digest taken today proves no order, so without both dates the answer is None.
-    """
-    by, from_ = reference.source.identity.public_since, candidate.source.identity.public_from
-    return None if by is None or from_ is None else by < from_
+def _unread(reference: Model, candidate: Model) -> list[str]:
+    """What is missing from either model, or was not recognised in it, if that is more than a trifle."""
+    found = []
+    for which, model in (("reference", reference), ("candidate", candidate)):
+        anatomy = model.anatomy
+        if anatomy.missing:
+            found.append(f"{which}: {len(anatomy.missing)} x missing ({anatomy.missing[0]})")
+        unknown = sum(model.catalog[name].size for name in anatomy.unrecognised)
+        if unknown > MAX_UNRECOGNISED_SHARE * model.catalog.parameters:
+            found.append(f"{which}: {len(anatomy.unrecognised)} x unrecognised ({anatomy.unrecognised[0]})")
+    return found
 
 
 def _identical(reference: Model, candidate: Model) -> bool:

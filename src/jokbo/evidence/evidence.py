@@ -100,6 +100,7 @@ def build_evidence(
     *,
     seed: int,
     declared: Sequence[str],
+    reference_first: bool,
     bounds: Mapping[Component, Sequence[Any]],
     descriptive: Mapping[str, Any] | None,
 ) -> Evidence:
@@ -116,6 +117,7 @@ def build_evidence(
             "budget": found.bench.budget.text,
             "plan": asdict(found.bench.plan),
             "declared": sorted(declared),
+            "reference_first": reference_first,
         },
         "reference": _model(found.bench.reference),
         "candidate": _model(found.bench.candidate),

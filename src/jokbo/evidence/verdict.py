@@ -49,6 +49,9 @@ class VerdictKind(StrEnum):
     UNTESTABLE = "untestable"
 
 
+NOT_TESTED = "not_tested"
+"""Reason code of a component that could be tested and was not read far enough."""
+
 _PINS = frozenset({ComponentKind.MLP, ComponentKind.EXPERTS, ComponentKind.EMBEDDING})
 """Kinds that can pin a residual basis; value rows have a free basis of their own."""
 
@@ -167,6 +170,7 @@ def decide(
     identical: bool = False,
     declared: Collection[str] = (),
     parameters: int,
+    unread: Sequence[str] = (),
 ) -> Verdict:
     """Apply a policy.
 
@@ -183,11 +187,17 @@ def decide(
         Components such as ``"text.embedding"``, or ``"all"``, whose dependence is declared.
     parameters : int
         All parameters of the candidate.
+    unread : sequence of str
+        What either model lacks or nobody recognised, in a few words each; with any of it there is no
+        "no evidence".
     """
     tested = [case for case in cases if case.evidence is not None]
     findings = _judge_all(cases, policy, len(tested), reference_is_older)
     findings = _guard_basis(_settle_with_body(findings, learning, policy), policy, reference_is_older)
     kind = VerdictKind.IDENTICAL if identical else _overall(findings, learning)
+    gaps = [*_gaps(findings), *unread]
+    if kind is VerdictKind.NO_EVIDENCE and gaps:
+        kind = VerdictKind.INCONCLUSIVE
     if kind is VerdictKind.SHARED_INITIALISATION_OR_LINEAGE:
         findings = [
             replace(f, status=Status.DEPENDENT) if f.status is Status.INHERITED else f for f in findings
@@ -201,6 +211,7 @@ def decide(
         hypotheses=len(tested),
         inherited_share=_inherited_share(findings, kind, parameters),
         declared=_declared(findings, frozenset(declared), kind),
+        reasons=(Reason("parts_not_compared", {"parts": ", ".join(gaps)}),) if gaps else (),
     )
 
 
@@ -224,7 +235,7 @@ def _judge_all(
 
     def judge(case: ComponentCase, pinned: bool) -> Finding:
         if case.evidence is None:
-            reason = case.reason or Reason("not_tested")
+            reason = case.reason or Reason(NOT_TESTED)
             return Finding(case.component, case.parameters, Status.NOT_COMPARABLE, (reason,))
         return _judge(case, policy, hypotheses, older, pinned)
 
@@ -287,7 +298,7 @@ def _judge(case: ComponentCase, policy: Policy, hypotheses: int, older: bool | N
     axis = next(case.axes[f] for f in believed if f in case.axes)
     level = policy.relabelling_level(axis, clusters=seen.clusters, rotated=not pinned)
     if not body:
-        if seen.effect_size < policy.min_reuse_cosine:
+        if seen.effect_size < max(policy.relabelling_level(axis, rotated=False), policy.min_reuse_cosine):
             return finding(Status.SHARED_BASIS, seen, level)
         level = max(level, policy.min_reuse_cosine if pinned else case.min_cosine)
     if seen.effect_size < level and not older:
@@ -382,12 +393,22 @@ def _overall(findings: Sequence[Finding], learning: dict[str, SharedLearning]) -
     return VerdictKind.NO_EVIDENCE if tested_body else VerdictKind.UNTESTABLE
 
 
-def _main_tower(findings: Sequence[Finding]) -> str:
-    """The tower that holds most of the candidate's body."""
+def _gaps(findings: Sequence[Finding]) -> list[str]:
+    """Body components of either model's main tower that were not compared."""
+    towers = {_main_tower(findings, side) for side in (0, 1)}
+    return [
+        str(f.component)
+        for f in findings
+        if f.component.tower in towers and f.component.kind in BODY and f.status is Status.NOT_COMPARABLE
+    ]
+
+
+def _main_tower(findings: Sequence[Finding], side: int = 1) -> str:
+    """The tower that holds most of a model's body; of the candidate's by default."""
     sizes: dict[str, int] = {}
     for f in findings:
         if f.component.kind in BODY:
-            sizes[f.component.tower] = sizes.get(f.component.tower, 0) + f.parameters[1]
+            sizes[f.component.tower] = sizes.get(f.component.tower, 0) + f.parameters[side]
     return max(sizes, key=lambda tower: sizes[tower]) if sizes else "text"
 
 

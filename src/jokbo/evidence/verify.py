@@ -43,12 +43,16 @@ class Verification:
         Every number, digest and finding was found again.
     differences : tuple of Difference
         At most 100.
+    names_hold : bool
+        The models were opened on a hub under the very names and commits that the evidence states.
+        Numbers can hold for local copies, whose names and dates nobody can check.
     evidence : Evidence
         What the repetition found.
     """
 
     holds: bool
     differences: tuple[Difference, ...]
+    names_hold: bool
     evidence: Evidence
 
 
@@ -105,6 +109,10 @@ def verify(
         for side, spec in (("reference", reference), ("candidate", candidate)):
             models.append(open_model(spec if spec is not None else _spec(document[side], side), options))
             _check_identity(document[side], models[-1], side)
+        names_hold = all(
+            _names(document[side], model)
+            for side, model in zip(("reference", "candidate"), models, strict=True)
+        )
         parameters = document["parameters"]
         budget = parameters["budget"]
         again = compare(
@@ -113,6 +121,7 @@ def verify(
             seed=parameters["seed"],
             budget=None if budget == "default" else budget,
             declared=parameters["declared"],
+            reference_first=parameters["reference_first"],
             bounds=any(row["bounds"] for row in document["components"]),
             descriptive=document["descriptive"] is not None,
             options=options,
@@ -122,7 +131,7 @@ def verify(
         for model in models:
             model.close()
     differences = tuple(_differences(_comparable(document), _comparable(again.document), ""))[:100]
-    return Verification(not differences, differences, again)
+    return Verification(not differences, differences, names_hold, again)
 
 
 def _spec(side: Mapping[str, Any], which: str) -> str:
@@ -140,6 +149,12 @@ def _check_identity(side: Mapping[str, Any], model: Model, which: str) -> None:
             f"the {which} is not the model that the evidence names: expected digest {side['digest'][:16]}…, "
             f"{model.name} has {model.digest[:16]}…. Give the very files that were compared."
         )
+
+
+def _names(side: Mapping[str, Any], model: Model) -> bool:
+    """Whether a hub itself says that this is the repository and the commit that the evidence names."""
+    identity = model.source.identity
+    return identity.kind == "hub" and (identity.name, identity.commit) == (side["name"], side["commit"])
 
 
 def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:

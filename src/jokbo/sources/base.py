@@ -70,9 +70,10 @@ class SourceIdentity:
     commit : str or None
         The resolved commit of a hub repository.
     public_since : str or None
-        ISO 8601 date by which a third party held these very bytes in public: an upper bound.
+        ISO 8601 date that the place gives for its last change; shown, never believed, for a commit's
+        date can be set by whoever pushes it.
     public_from : str or None
-        ISO 8601 date before which a third party says the place did not exist: a lower bound.
+        ISO 8601 date that the place gives for its own beginning; shown, never believed.
     """
 
     kind: str

@@ -30,14 +30,14 @@ U, S, V, C = Family.UNITS, Family.SIGNS, Family.ATTENTION, Family.CHANNELS
 QUIET = {U: -0.6, S: -0.6}
 
 
-def test_threshold_is_a_million_times_the_components_tested():
-    assert Policy().log_threshold(5) == pytest.approx(math.log(5e6))
-    assert Policy().log_threshold(0) == pytest.approx(math.log(1e6))
+def test_threshold_is_two_million_times_the_components_tested():
+    assert Policy().log_threshold(5) == pytest.approx(math.log(1e7))
+    assert Policy().log_threshold(0) == pytest.approx(math.log(2e6))
 
 
-@pytest.mark.parametrize(("power", "status"), [(6.69, "inconclusive"), (6.71, "inherited")], ids=str)
+@pytest.mark.parametrize(("power", "status"), [(6.99, "inconclusive"), (7.01, "inherited")], ids=str)
 def test_evidence_is_held_against_the_threshold_of_all_components(power: float, status: str):
-    """With five tested, one needs 10^6.7."""
+    """With five tested, one needs 10^7."""
     others = [case(c, {V: -0.6}) for c in (TEXT_ATTENTION, TEXT_NORMS, TEXT_EMBEDDING, VISION_MLP)]
     verdict = judge(case(TEXT_MLP, {S: power}), *others)
     assert statuses(verdict)["text.mlp"] == status
@@ -45,14 +45,14 @@ def test_evidence_is_held_against_the_threshold_of_all_components(power: float, 
 
 
 def test_untested_components_are_no_hypotheses():
-    verdict = judge(case(TEXT_MLP, {S: 6.1}), untested(TEXT_ATTENTION), untested(TEXT_NORMS))
+    verdict = judge(case(TEXT_MLP, {S: 6.4}), untested(TEXT_ATTENTION), untested(TEXT_NORMS))
     assert verdict.hypotheses == 1
     assert statuses(verdict)["text.mlp"] == "inherited"
 
 
 def test_a_family_that_fires_does_not_lift_a_component_whose_mean_stays_below():
-    """E is the mean over families: one family at 10^6.1 among two gives 10^5.8."""
-    verdict = judge(case(TEXT_MLP, {S: 6.1, U: -0.6}))
+    """E is the mean over families: one family at 10^6.4 among two gives 10^6.1."""
+    verdict = judge(case(TEXT_MLP, {S: 6.4, U: -0.6}))
     assert statuses(verdict) == {"text.mlp": "inconclusive"}
 
 

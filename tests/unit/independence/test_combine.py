@@ -89,9 +89,19 @@ def test_strongest_alignment_judges_a_copied_layer_by_its_own_rows() -> None:
         ClusterRow(Cluster(0), LOG(1e9), 0.9, 10),
         *(ClusterRow(Cluster(k), 0.0, 0.0, 10) for k in range(1, 4)),
     )
-    copied = IndependenceResult("rank_betting", 1, MLP, Family.UNITS, Alignment.ROTATED, "rows", False, rows)
-    assert strongest_alignment([copied], [Family.UNITS], log_threshold=LOG(1e3)) == (Alignment.ROTATED, 0.9)
+    copied = IndependenceResult(
+        "rank_betting", 1, MLP, Family.UNITS, Alignment.SAME_BASIS, "rows", False, rows
+    )
+    found = strongest_alignment([copied], [Family.UNITS], log_threshold=LOG(1e3))
+    assert found == (Alignment.SAME_BASIS, 0.9, 1)
     assert strongest_alignment([copied], [Family.SIGNS], log_threshold=LOG(1e3)) is None
+
+
+def test_what_gram_matrices_imply_is_no_agreement_of_rows() -> None:
+    """An accuser can order its units until Gram matrices agree, which rows then do not."""
+    rows = (ClusterRow(Cluster(0), LOG(1e50), 0.6, 10),)
+    implied = IndependenceResult("rank_betting", 1, MLP, Family.UNITS, Alignment.ROTATED, "rows", False, rows)
+    assert strongest_alignment([implied], [Family.UNITS], log_threshold=LOG(1e3)) is None
 
 
 @pytest.mark.parametrize("p", [0.5, 0.01, 1e-6, 1e-100])
