@@ -11,7 +11,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from jokbo.evidence.compare import _cases
-from jokbo.evidence.verdict import DEPENDENCE, Policy, decide
+from jokbo.evidence.findings import DEPENDENCE
+from jokbo.evidence.policy import Policy
+from jokbo.evidence.verdict import decide
 from jokbo.independence import index_structure
 from jokbo.independence.base import Family, IndependenceResult
 from jokbo.independence.betting import (

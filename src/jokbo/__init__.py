@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from jokbo.errors import InputError, JokboError, UsageError
     from jokbo.evidence.compare import Comparison, compare
     from jokbo.evidence.evidence import Evidence, parse_evidence
+    from jokbo.evidence.findings import Finding, Status, Verdict, VerdictKind
     from jokbo.evidence.policy import Policy
-    from jokbo.evidence.verdict import Finding, Status, Verdict, VerdictKind
     from jokbo.evidence.verify import Verification, verify
     from jokbo.sources.base import OpenOptions
     from jokbo.views.model import Model, open_model
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 _NAMES = {
     "Comparison": "jokbo.evidence.compare",
     "Evidence": "jokbo.evidence.evidence",
-    "Finding": "jokbo.evidence.verdict",
+    "Finding": "jokbo.evidence.findings",
     "InputError": "jokbo.errors",
     "JokboError": "jokbo.errors",
     "Model": "jokbo.views.model",
     "OpenOptions": "jokbo.sources.base",
     "Policy": "jokbo.evidence.policy",
-    "Status": "jokbo.evidence.verdict",
+    "Status": "jokbo.evidence.findings",
     "UsageError": "jokbo.errors",
-    "Verdict": "jokbo.evidence.verdict",
-    "VerdictKind": "jokbo.evidence.verdict",
+    "Verdict": "jokbo.evidence.findings",
+    "VerdictKind": "jokbo.evidence.findings",
     "Verification": "jokbo.evidence.verify",
     "compare": "jokbo.evidence.compare",
     "open_model": "jokbo.views.model",

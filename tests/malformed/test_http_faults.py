@@ -7,6 +7,7 @@ import random
 import pytest
 
 from jokbo.errors import AccessError, ChangedError, NotFoundError, RangeError, SourceError, TransferError
+from jokbo.sources.base import ByteRange, Read
 from jokbo.sources.http import HttpSource
 from jokbo.sources.hub import HubSource
 from jokbo.sources.transport import RetryPolicy, Transport
@@ -388,8 +389,6 @@ def test_plain_server_refuses(hub, status, error, message):
 
 
 def test_one_failure_among_many_requests_is_raised_and_ends_the_rest(hub):
-    from jokbo.sources.base import ByteRange, Read
-
     hub.faults.add(Fault("wrong_range", after=3, times=1))
     wishes = [
         Read("model.safetensors", ByteRange(0, 10)),

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from jokbo.evidence.compare import Comparison, compare
-from jokbo.evidence.verdict import Status
+from jokbo.evidence.findings import Status
 from jokbo.sources.base import Source
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"

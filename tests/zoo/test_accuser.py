@@ -18,7 +18,7 @@ from accuser import (
 from relations import ZOO, dependent, reasons, run
 
 from jokbo.evidence.compare import compare
-from jokbo.evidence.verdict import VerdictKind
+from jokbo.evidence.findings import VerdictKind
 from jokbo.testing.checkpoint import Checkpoint, load_checkpoint
 from jokbo.testing.forward import forward
 from jokbo.testing.transforms import fold_norms

@@ -9,7 +9,7 @@ import pytest
 from relations import ZOO, dependent, log10_evalue, run, statuses
 
 from jokbo.evidence.compare import compare
-from jokbo.evidence.verdict import VerdictKind
+from jokbo.evidence.findings import VerdictKind
 from jokbo.testing.checkpoint import Checkpoint, load_checkpoint
 from jokbo.testing.transforms import (
     depth_up,

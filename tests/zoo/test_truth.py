@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 from relations import LOG_1E12, ZOO, Relation, dependent, reasons, relations, run, statuses
 
 from jokbo.evidence.compare import Comparison
+from jokbo.evidence.findings import Status, VerdictKind
 from jokbo.evidence.schema import check, schema
-from jokbo.evidence.verdict import Status, VerdictKind
 
 COMPONENTS = {
     "token_embd": {"text.embedding"},

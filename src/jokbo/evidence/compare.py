@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from jokbo.errors import EvidenceError, UsageError
 from jokbo.evidence.evidence import Evidence, build_evidence
+from jokbo.evidence.findings import NOT_TESTED, ComponentCase, Status, Verdict, VerdictKind
 from jokbo.evidence.policy import Policy
-from jokbo.evidence.verdict import NOT_TESTED, ComponentCase, Status, Verdict, VerdictKind, decide
+from jokbo.evidence.verdict import decide
 from jokbo.independence.combine import BODY
 from jokbo.independence.examine import Examination, examine, note_learning
 from jokbo.independence.exams.channels import TableExam

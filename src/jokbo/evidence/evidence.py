@@ -19,8 +19,8 @@ import numpy as np
 
 from jokbo.errors import EvidenceError
 from jokbo.evidence.canonical import canonical_bytes, digest, effect, log10
+from jokbo.evidence.findings import Finding, Verdict
 from jokbo.evidence.schema import check
-from jokbo.evidence.verdict import Finding, Verdict
 from jokbo.independence.base import IndependenceResult
 from jokbo.independence.combine import NO_EVALUE
 from jokbo.independence.examine import Examination

@@ -11,154 +11,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
+from jokbo.evidence.findings import (
+    DEPENDENT,
+    NOT_TESTED,
+    ComponentCase,
+    Finding,
+    Status,
+    Verdict,
+    VerdictKind,
+)
 from jokbo.evidence.policy import Policy
-from jokbo.independence.base import Alignment, Family, IndependenceResult
+from jokbo.independence.base import Family
 from jokbo.independence.betting import average
-from jokbo.independence.combine import BODY, Agreement, ComponentEvidence, strongest_alignment
-from jokbo.independence.exams.base import AxisSize
+from jokbo.independence.combine import BODY, Agreement, strongest_alignment
 from jokbo.independence.learned import SharedLearning
-from jokbo.views.component import Component, ComponentKind, Reason
-
-
-class Status(StrEnum):
-    """Finding on one component."""
-
-    INHERITED = "inherited"
-    DEPENDENT = "dependent"
-    """Not independent; whether by inheritance or by a shared initialisation cannot be told."""
-    SHARED_BASIS = "shared_basis"
-    NO_EVIDENCE = "no_evidence"
-    INCONCLUSIVE = "inconclusive"
-    NOT_COMPARABLE = "not_comparable"
-
-
-class VerdictKind(StrEnum):
-    """The verdicts of the specification, in order of strength."""
-
-    IDENTICAL = "identical"
-    DERIVED = "derived"
-    COMMON_LINEAGE = "common_lineage"
-    SHARED_INITIALISATION_OR_LINEAGE = "shared_initialisation_or_lineage"
-    COMPONENT_REUSE = "component_reuse"
-    SHARED_BASIS = "shared_basis"
-    INCONCLUSIVE = "inconclusive"
-    NO_EVIDENCE = "no_evidence"
-    UNTESTABLE = "untestable"
-
-
-NOT_TESTED = "not_tested"
-"""Reason code of a component that could be tested and was not read far enough."""
+from jokbo.views.component import ComponentKind, Reason
 
 _PINS = frozenset({ComponentKind.MLP, ComponentKind.EXPERTS, ComponentKind.EMBEDDING})
 """Kinds that can pin a residual basis; value rows have a free basis of their own."""
-
-_DEPENDENT = frozenset({Status.INHERITED, Status.DEPENDENT, Status.SHARED_BASIS})
-
-DEPENDENCE = frozenset(
-    {
-        VerdictKind.IDENTICAL,
-        VerdictKind.DERIVED,
-        VerdictKind.COMMON_LINEAGE,
-        VerdictKind.SHARED_INITIALISATION_OR_LINEAGE,
-        VerdictKind.COMPONENT_REUSE,
-        VerdictKind.SHARED_BASIS,
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentCase:
-    """What the policy judges of one component.
-
-    Attributes
-    ----------
-    parameters : tuple of int
-        Of the reference and of the candidate; 0 where absent.
-    reason : Reason or None
-        Why it was not compared.
-    min_cosine : float
-        For tables: the cosine that reuse needs while the residual basis is free.
-    """
-
-    component: Component
-    parameters: tuple[int, int]
-    reason: Reason | None = None
-    evidence: ComponentEvidence | None = None
-    results: tuple[IndependenceResult, ...] = ()
-    signs_refused: bool = False
-    axes: dict[Family, AxisSize] = field(default_factory=dict)
-    learned: bool | None = None
-    min_cosine: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The policy's finding on one component.
-
-    Attributes
-    ----------
-    status : Status
-    reasons : tuple of Reason
-        Why, in the order they were met.
-    alignment, effect_size, relabelling_level
-        The class that fired, the mean cosine in it and the level it had to pass; None where
-        nothing fired.
-    learned : bool or None
-        Whether learned content is shared, where it was measured.
-    """
-
-    component: Component
-    parameters: tuple[int, int]
-    status: Status
-    reasons: tuple[Reason, ...] = ()
-    log_evalue: float | None = None
-    alignment: Alignment | None = None
-    effect_size: float | None = None
-    relabelling_level: float | None = None
-    learned: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer.
-
-    Attributes
-    ----------
-    kind : VerdictKind
-    direction : str
-        ``"undetermined"`` unless an irreversible mark tells it.
-    findings : tuple of Finding
-    log_evalue : float or None
-        Mean e-value over the components tested, natural log; None where none was.
-    hypotheses : int
-        Components tested.
-    inherited_share : float or None
-        Share of the candidate's parameters in inherited components; None where inheritance
-        cannot be told from a shared initialisation.
-    declared : str
-        ``"none"``, ``"exactly"`` when all dependence found was declared, ``"exceeded"`` otherwise.
-    reasons : tuple of Reason
-    """
-
-    policy: Policy
-    kind: VerdictKind
-    findings: tuple[Finding, ...]
-    log_evalue: float | None
-    hypotheses: int
-    inherited_share: float | None
-    direction: str = "undetermined"
-    declared: str = "none"
-    reasons: tuple[Reason, ...] = ()
-
-    @property
-    def exit_status(self) -> int:
-        """Exit status of the command line: 0, 10 or 11."""
-        if self.kind in DEPENDENCE:
-            return 0 if self.declared == "exactly" else 10
-        return 0 if self.kind is VerdictKind.NO_EVIDENCE else 11
 
 
 def decide(
@@ -415,7 +287,7 @@ def _main_tower(findings: Sequence[Finding], side: int = 1) -> str:
 def _declared(findings: Sequence[Finding], declared: frozenset[str], kind: VerdictKind) -> str:
     if not declared:
         return "none"
-    dependent = {str(f.component) for f in findings if f.status in _DEPENDENT}
+    dependent = {str(f.component) for f in findings if f.status in DEPENDENT}
     if "all" in declared or (dependent <= declared and kind is not VerdictKind.IDENTICAL):
         return "exactly"
     return "exceeded"

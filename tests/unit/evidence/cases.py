@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from jokbo.evidence.verdict import ComponentCase, Policy, Verdict, decide
+from jokbo.evidence.findings import ComponentCase, Verdict
+from jokbo.evidence.policy import Policy
+from jokbo.evidence.verdict import decide
 from jokbo.independence.base import Alignment, Cluster, ClusterRow, Family, IndependenceResult
 from jokbo.independence.betting import average
 from jokbo.independence.combine import NO_EVALUE, ComponentEvidence, FamilyEvidence

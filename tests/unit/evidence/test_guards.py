@@ -13,7 +13,7 @@ from jokbo.independence.base import Alignment, Family
 from jokbo.independence.exams.base import AxisSize
 
 U, S, V, C = Family.UNITS, Family.SIGNS, Family.ATTENTION, Family.CHANNELS
-LOUD = AxisSize(n=512, d=256, effective=4)
+LOUD = AxisSize(n=512, d=256, effective=4.0)
 FREE = AxisSize(n=64, d=128, rotation=2.0, basis=0.25)
 
 

@@ -20,9 +20,9 @@ from jokbo.descriptive.norm_heatmap import NormHeatmap
 from jokbo.descriptive.vocabulary import VocabularyOverlap
 from jokbo.errors import EvidenceError
 from jokbo.evidence.compare import Comparison
+from jokbo.evidence.findings import Status, VerdictKind
 from jokbo.evidence.policy import Policy
 from jokbo.evidence.schema import KEYWORDS, check, schema
-from jokbo.evidence.verdict import Status, VerdictKind
 from jokbo.independence.base import Alignment, Family
 from jokbo.independence.bounds import Bound, Kind
 from jokbo.independence.bounds.base import SCRAMBLED

@@ -20,7 +20,8 @@ from cases import (
     untested,
 )
 
-from jokbo.evidence.verdict import Policy, VerdictKind
+from jokbo.evidence.findings import VerdictKind
+from jokbo.evidence.policy import Policy
 from jokbo.independence.base import Alignment, Family
 from jokbo.independence.exams.base import AxisSize
 from jokbo.independence.learned import SharedLearning

@@ -14,7 +14,8 @@ from cases import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jokbo.evidence.verdict import DEPENDENCE, Policy, Status
+from jokbo.evidence.findings import DEPENDENCE, Status
+from jokbo.evidence.policy import Policy
 from jokbo.independence.base import Family
 
 U, S, V, C = Family.UNITS, Family.SIGNS, Family.ATTENTION, Family.CHANNELS

@@ -19,7 +19,7 @@ from cases import (
     untested,
 )
 
-from jokbo.evidence.verdict import DEPENDENCE, VerdictKind
+from jokbo.evidence.findings import DEPENDENCE, VerdictKind
 from jokbo.independence.base import Family
 
 U, S, V, C = Family.UNITS, Family.SIGNS, Family.ATTENTION, Family.CHANNELS

@@ -10,7 +10,7 @@ import pytest
 
 from jokbo.errors import EvidenceError, JokboError, UsageError
 from jokbo.evidence.evidence import Evidence
-from jokbo.evidence.verdict import VerdictKind
+from jokbo.evidence.findings import VerdictKind
 from jokbo.report.bounds import probability
 from jokbo.report.context import Report, build_report, plain
 

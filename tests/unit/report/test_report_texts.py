@@ -11,7 +11,7 @@ import pytest
 import jokbo
 from jokbo.architectures.base import Role
 from jokbo.errors import EvidenceError, UsageError
-from jokbo.evidence.verdict import Status, VerdictKind
+from jokbo.evidence.findings import Status, VerdictKind
 from jokbo.independence.base import Alignment, Family
 from jokbo.independence.bounds import SCRAMBLED, Kind
 from jokbo.independence.combine import STAGES
