@@ -11,7 +11,7 @@ from jokbo.architectures.base import Role
 from jokbo.independence.examine import BLAS_THREADS
 from jokbo.independence.fixed_points import fixed_points
 from jokbo.independence.grams import unit_grams
-from jokbo.independence.index_structure import axis_features, index_structure
+from jokbo.independence.index_structure import axis_features, index_structure, sign_balance, sign_structure
 from jokbo.independence.rank_betting import rank_betting
 from jokbo.independence.self_dependence import UNITS, tie_blocks
 from jokbo.independence.unit_signs import unit_signs_in_order
@@ -43,6 +43,8 @@ def main() -> None:
         for rows, own in ((reference, grams.reference), (candidate, grams.candidate)):
             features = axis_features([rows.rows[role] for role in UNIT_ROLES])
             index_structure(features, next(iter(own.values())), rng=rng)
+            sign_balance(rows.rows[Role.FFN_GATE], rows.rows[Role.FFN_UP])
+            sign_structure(rows.rows[Role.FFN_UP])
     print(f"{time.perf_counter() - start:.4f}")
 
 

@@ -68,13 +68,23 @@ class AxisCheck:
 
 def axis_features(matrices: Sequence[Float[np.ndarray, "blocks m d"]]) -> list[Float[np.ndarray, "blocks m"]]:
     """Ranked row norms of each matrix, and ranked |cosine| of the first two."""
-    wide = [np.asarray(m, dtype=np.float64) for m in matrices]
-    squares = [np.einsum("bmd,bmd->bm", m, m) for m in wide]
-    features = [squares[0]] if len(wide) == 1 else [*squares]
-    if len(wide) > 1:
-        dots = np.einsum("bmd,bmd->bm", wide[0], wide[1])
-        features.append(np.abs(dots) / np.sqrt(np.maximum(squares[0] * squares[1], 1e-300)))
+    squares = [_dots(matrix, matrix) for matrix in matrices]
+    features = [*squares]
+    if len(matrices) > 1:
+        scale = np.sqrt(np.maximum(squares[0] * squares[1], 1e-300))
+        features.append(np.abs(_dots(matrices[0], matrices[1])) / scale)
     return [ranks(np.round(f, 12)) - (f.shape[1] + 1) / 2 for f in features]
+
+
+def _dots(
+    a: Float[np.ndarray, "blocks m d"], b: Float[np.ndarray, "blocks m d"]
+) -> Float[np.ndarray, "blocks m"]:
+    """Dot products of rows with the same number, in float64; one block at a time stays in the cache."""
+    found = np.empty(a.shape[:2])
+    for k, (x, y) in enumerate(zip(a, b, strict=True)):
+        wide = np.asarray(x, dtype=np.float64)
+        found[k] = np.einsum("md,md->m", wide, wide if y is x else np.asarray(y, dtype=np.float64))
+    return found
 
 
 def index_structure(
@@ -250,7 +260,8 @@ def sign_balance(gate: Float[np.ndarray, "blocks m d"], up: Float[np.ndarray, "b
 
     If flipping a unit gives an equally likely model, these cosines are symmetric round zero.
     """
-    cosines = np.einsum("bmd,bmd->bm", normalise(gate), normalise(up)).reshape(-1)
+    scale = np.sqrt(np.maximum(_dots(gate, gate) * _dots(up, up), 1e-300))
+    cosines = (_dots(gate, up) / scale).reshape(-1)
     total = float((cosines**2).sum())
     if total == 0:
         return 1.0
@@ -277,11 +288,25 @@ def sign_structure(rows: Float[np.ndarray, "blocks m d"], *, lags: Sequence[int]
     >>> sign_structure(rows) > 0.01, sign_structure(np.concatenate([rows, rows], axis=1)) < 1e-4
     (True, True)
     """
-    unit = normalise(rows)
-    m = unit.shape[1]
+    m = rows.shape[1]
+    unit = normalise(rows) if m > SHORT_AXIS else None
+    grams = np.stack([(wide := normalise(block)) @ wide.T for block in rows]) if unit is None else None
+    return _repeats(unit, grams, m, lags)
+
+
+def _repeats(
+    unit: Float[np.ndarray, "blocks m d"] | None,
+    grams: Float[np.ndarray, "blocks m m"] | None,
+    m: int,
+    lags: Sequence[int] | None,
+) -> float:
     smallest, tried = 1.0, 0
     for lag in _sign_lags(m) if lags is None else lags:
-        cosines = np.einsum("bmd,bmd->bm", unit[:, lag:], unit[:, : m - lag])
+        if grams is not None:
+            cosines = np.diagonal(grams, lag, axis1=1, axis2=2)
+        else:
+            assert unit is not None
+            cosines = np.einsum("bmd,bmd->bm", unit[:, lag:], unit[:, : m - lag])
         total = float((cosines**2).sum())
         if total > 0:
             tried += 1

@@ -211,7 +211,7 @@ def caveats(document: Document, t: Texts) -> Section:
         codes = {reason["code"] for c in document["components"] for reason in c["reasons"]}
         guarded = "relabelling_guard" in codes
         items += [t("caveat.relabelling"), t("caveat.older_needed")] if guarded else []
-        items += [t("caveat.more_rows")] if "below_threshold" in codes else []
+        items += [t("caveat.more_rows")] if "below_threshold" in codes and not guarded else []
     items.append(t("caveat.not_data"))
     if kind in FOUND and kind != "identical":
         items.append(t("caveat.false_alarm", tries=t.tries(math.log10(verdict["policy"]["min_evalue"] / 2))))
