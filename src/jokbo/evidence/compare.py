@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jokbo.errors import EvidenceError, UsageError
 from jokbo.evidence.evidence import Evidence, build_evidence
-from jokbo.evidence.findings import NOT_TESTED, ComponentCase, Status, Verdict, VerdictKind
+from jokbo.evidence.findings import ComponentCase, Status, Verdict, VerdictKind
 from jokbo.evidence.policy import Policy
 from jokbo.evidence.verdict import decide
 from jokbo.independence.combine import BODY
@@ -175,7 +175,7 @@ def _is_settled(verdict: Verdict) -> bool:
         for f in verdict.findings
         if f.component.kind in BODY
         and f.status is not Status.INHERITED
-        and not (f.status is Status.NOT_COMPARABLE and f.reasons[0].code != NOT_TESTED)
+        and not (f.status is Status.NOT_COMPARABLE and f.reasons[0].code != "not_tested")
     ]
     return verdict.kind in (VerdictKind.IDENTICAL, VerdictKind.COMMON_LINEAGE) and not open_questions
 

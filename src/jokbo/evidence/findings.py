@@ -38,10 +38,6 @@ class VerdictKind(StrEnum):
     UNTESTABLE = "untestable"
 
 
-NOT_TESTED = "not_tested"
-"""Reason code of a component that could be tested and was not read far enough."""
-
-
 DEPENDENT = frozenset({Status.INHERITED, Status.DEPENDENT, Status.SHARED_BASIS})
 
 DEPENDENCE = frozenset(

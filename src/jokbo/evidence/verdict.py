@@ -15,7 +15,6 @@ from dataclasses import replace
 
 from jokbo.evidence.findings import (
     DEPENDENT,
-    NOT_TESTED,
     ComponentCase,
     Finding,
     Status,
@@ -107,7 +106,7 @@ def _judge_all(
 
     def judge(case: ComponentCase, pinned: bool) -> Finding:
         if case.evidence is None:
-            reason = case.reason or Reason(NOT_TESTED)
+            reason = case.reason or Reason("not_tested")
             return Finding(case.component, case.parameters, Status.NOT_COMPARABLE, (reason,))
         return _judge(case, policy, hypotheses, older, pinned)
 

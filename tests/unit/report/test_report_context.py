@@ -114,7 +114,7 @@ def test_relabelling_guard_is_explained(frozen: Frozen) -> None:
     mlp["reasons"] = [{"code": "relabelling_guard", "values": {"effect": 0.31, "level": 0.385}}]
     report = build_report(document, "en")
     assert report.headline.tone == "open"
-    assert any("reordering the units of their own model" in item for item in report.caveats.items)
+    assert any("reordering or rotating their own model" in item for item in report.caveats.items)
     row = next(row for row in report.components if row.name == "MLP layers")
     assert "(0.31)" in row.remarks[0]
     assert "(0.385)" in row.remarks[0]
