@@ -97,8 +97,10 @@ def headline(document: Document, t: Texts) -> Headline:
     groups = by_status(document, t)
     tone = "found" if kind in FOUND else "clear" if kind in CLEAR else "open"
     parts = joined(groups.get("inherited", []), t)
-    sentence = t.code("verdict", f"{kind}.headline", **names, parts=parts)
-    explanation = [t(f"verdict.{kind}.explanation", **names, parts=parts)]
+    # Half a model that shows nothing is no sign of dependence, and no clean result either.
+    said = "incomplete" if kind == "inconclusive" and "inconclusive" not in groups else kind
+    sentence = t.code("verdict", f"{said}.headline", **names, parts=parts)
+    explanation = [t(f"verdict.{said}.explanation", **names, parts=parts)]
     if verdict["declared"] != "none":
         explanation.insert(0, t.code("declared", verdict["declared"]))
     explanation += [] if kind == "identical" else _parts(kind, groups, t)
