@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from threadpoolctl import threadpool_limits
 
 from jokbo.independence.base import Family
-from jokbo.independence.combine import BODY, STAGES, ComponentEvidence, combine_component
+from jokbo.independence.combine import BODY, ComponentEvidence, combine_component
 from jokbo.independence.exams.attention import AttentionExam
 from jokbo.independence.exams.base import Bench, ExamRecord, Rotation
 from jokbo.independence.exams.channels import NormExam, TableExam
@@ -227,13 +227,3 @@ def note_learning(found: Examination) -> None:
         found.learning[tower] = SharedLearning(
             norms.correlation if isinstance(norms, NormExam) else None, max(units) if units else None
         )
-
-
-def last_stage(found: Examination) -> str:
-    """The deepest stage that was read."""
-    return max(found.stages, key=list(STAGES).index)
-
-
-def families_of(found: Examination, component: Component) -> frozenset[Family]:
-    """Families that were tested on a component."""
-    return frozenset(result.family for result in found.exams[component].record.results)
