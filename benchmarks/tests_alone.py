@@ -11,7 +11,13 @@ from jokbo.architectures.base import Role
 from jokbo.independence.examine import BLAS_THREADS
 from jokbo.independence.fixed_points import fixed_points
 from jokbo.independence.grams import unit_grams
-from jokbo.independence.index_structure import axis_features, index_structure, sign_balance, sign_structure
+from jokbo.independence.index_structure import (
+    axis_features,
+    index_structure,
+    row_products,
+    sign_balance,
+    sign_repeats,
+)
 from jokbo.independence.rank_betting import rank_betting
 from jokbo.independence.self_dependence import UNITS, tie_blocks
 from jokbo.independence.unit_signs import unit_signs_in_order
@@ -41,10 +47,11 @@ def main() -> None:
         fixed_points(grams, component=component, stage="rows", rng=rng)
         unit_signs_in_order(grams, component=component, stage="rows")
         for rows, own in ((reference, grams.reference), (candidate, grams.candidate)):
-            features = axis_features([rows.rows[role] for role in UNIT_ROLES])
+            products = row_products([rows.rows[role] for role in UNIT_ROLES])
+            features = axis_features(products)
             index_structure(features, next(iter(own.values())), rng=rng)
-            sign_balance(rows.rows[Role.FFN_GATE], rows.rows[Role.FFN_UP])
-            sign_structure(rows.rows[Role.FFN_UP])
+            sign_balance(products.cosines())
+            sign_repeats(own[Role.FFN_UP])
     print(f"{time.perf_counter() - start:.4f}")
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -66,25 +67,38 @@ class AxisCheck:
         return self.pvalue > MAX_PVALUE
 
 
-def axis_features(matrices: Sequence[Float[np.ndarray, "blocks m d"]]) -> list[Float[np.ndarray, "blocks m"]]:
+class RowProducts(NamedTuple):
+    """Squared norms of each matrix's rows, and dot products of the first two matrices' rows."""
+
+    squares: tuple[Float[np.ndarray, "blocks m"], ...]
+    dots: Float[np.ndarray, "blocks m"] | None
+
+    def cosines(self) -> Float[np.ndarray, "blocks m"]:
+        """Cosines of rows with the same number in the first two matrices; 0 where there is one matrix."""
+        if self.dots is None:
+            return np.zeros_like(self.squares[0])
+        return self.dots / np.sqrt(np.maximum(self.squares[0] * self.squares[1], 1e-300))
+
+
+def row_products(matrices: Sequence[Float[np.ndarray, "blocks m d"]]) -> RowProducts:
+    """Products of rows in float64, in one pass; one block at a time stays in the cache."""
+    squares = [np.empty(matrix.shape[:2]) for matrix in matrices]
+    dots = np.empty(matrices[0].shape[:2]) if len(matrices) > 1 else None
+    for block in range(len(matrices[0])):
+        wide = [np.asarray(matrix[block], dtype=np.float64) for matrix in matrices]
+        for found, rows in zip(squares, wide, strict=True):
+            found[block] = np.einsum("md,md->m", rows, rows)
+        if dots is not None:
+            dots[block] = np.einsum("md,md->m", wide[0], wide[1])
+    return RowProducts(tuple(squares), dots)
+
+
+def axis_features(products: RowProducts) -> list[Float[np.ndarray, "blocks m"]]:
     """Ranked row norms of each matrix, and ranked |cosine| of the first two."""
-    squares = [_dots(matrix, matrix) for matrix in matrices]
-    features = [*squares]
-    if len(matrices) > 1:
-        scale = np.sqrt(np.maximum(squares[0] * squares[1], 1e-300))
-        features.append(np.abs(_dots(matrices[0], matrices[1])) / scale)
+    features: list[np.ndarray] = list(products.squares)
+    if products.dots is not None:
+        features.append(np.abs(products.cosines()))
     return [ranks(np.round(f, 12)) - (f.shape[1] + 1) / 2 for f in features]
-
-
-def _dots(
-    a: Float[np.ndarray, "blocks m d"], b: Float[np.ndarray, "blocks m d"]
-) -> Float[np.ndarray, "blocks m"]:
-    """Dot products of rows with the same number, in float64; one block at a time stays in the cache."""
-    found = np.empty(a.shape[:2])
-    for k, (x, y) in enumerate(zip(a, b, strict=True)):
-        wide = np.asarray(x, dtype=np.float64)
-        found[k] = np.einsum("md,md->m", wide, wide if y is x else np.asarray(y, dtype=np.float64))
-    return found
 
 
 def index_structure(
@@ -255,13 +269,11 @@ def every_lag(m: int) -> list[int]:
     return list(range(1, m - 3))
 
 
-def sign_balance(gate: Float[np.ndarray, "blocks m d"], up: Float[np.ndarray, "blocks m d"]) -> float:
+def sign_balance(cosines: Float[np.ndarray, "blocks m"]) -> float:
     """E0(c): two-sided p-value of the coins ``cos(gate, up)`` of one model, ``2 exp(-z^2 / 2)``.
 
     If flipping a unit gives an equally likely model, these cosines are symmetric round zero.
     """
-    scale = np.sqrt(np.maximum(_dots(gate, gate) * _dots(up, up), 1e-300))
-    cosines = (_dots(gate, up) / scale).reshape(-1)
     total = float((cosines**2).sum())
     if total == 0:
         return 1.0
@@ -292,6 +304,11 @@ def sign_structure(rows: Float[np.ndarray, "blocks m d"], *, lags: Sequence[int]
     unit = normalise(rows) if m > SHORT_AXIS else None
     grams = np.stack([(wide := normalise(block)) @ wide.T for block in rows]) if unit is None else None
     return _repeats(unit, grams, m, lags)
+
+
+def sign_repeats(grams: Float[np.ndarray, "blocks m m"]) -> float:
+    """As :func:`sign_structure`, from cosine Gram matrices that are there already."""
+    return _repeats(None, grams, grams.shape[1], None)
 
 
 def _repeats(

@@ -14,6 +14,7 @@ from jokbo.independence.index_structure import (
     every_lag,
     fine_structure,
     index_structure,
+    row_products,
     sign_balance,
     sign_checks,
     sign_structure,
@@ -26,7 +27,7 @@ def gram(rows: np.ndarray) -> np.ndarray:
 
 
 def check(rows: np.ndarray, seed: int = 0) -> tuple[float, str]:
-    return index_structure(axis_features([rows]), gram(rows), rng=np.random.default_rng(seed))
+    return index_structure(axis_features(row_products([rows])), gram(rows), rng=np.random.default_rng(seed))
 
 
 def plain(rng: np.random.Generator, m: int = 64) -> np.ndarray:
@@ -62,7 +63,7 @@ def test_pvalues_are_valid() -> None:
     coarse, fine = [], []
     for _ in range(150):
         rows = plain(rng, 32)
-        coarse.append(index_structure(axis_features([rows]), gram(rows), rng=rng)[0])
+        coarse.append(index_structure(axis_features(row_products([rows])), gram(rows), rng=rng)[0])
         fine.append(fine_structure(gram(rows), np.arange(32), block=16, rng=rng)[0])
     for found in (coarse, fine):
         for level in (0.01, 0.05, 0.2):
@@ -101,7 +102,7 @@ def test_sums_equal_their_definitions(m: int) -> None:
 def test_features_are_ranks_of_norms_and_of_the_cosine() -> None:
     rng = np.random.default_rng(4)
     gate, up = rng.normal(size=(2, 1, 6, 9))
-    found = axis_features([gate, up])
+    found = axis_features(row_products([gate, up]))
     assert len(found) == 3
     assert found[0][0].tolist() == (np.argsort(np.argsort(np.linalg.norm(gate[0], axis=1))) - 2.5).tolist()
     cosine = np.abs((gate * up).sum(axis=2) / np.linalg.norm(gate, axis=2) / np.linalg.norm(up, axis=2))
@@ -111,9 +112,9 @@ def test_features_are_ranks_of_norms_and_of_the_cosine() -> None:
 def test_unbalanced_and_repeated_signs_fail() -> None:
     rng = np.random.default_rng(5)
     gate, up = plain(rng), plain(rng)
-    assert sign_balance(gate, up) > MAX_PVALUE
-    assert sign_balance(gate, up + gate) < 1e-20
-    assert sign_balance(np.zeros((1, 3, 4)), np.zeros((1, 3, 4))) == 1.0
+    assert sign_balance(row_products([gate, up]).cosines()) > MAX_PVALUE
+    assert sign_balance(row_products([gate, up + gate]).cosines()) < 1e-20
+    assert sign_balance(np.zeros((1, 3))) == 1.0
     assert sign_structure(up) > MAX_PVALUE
     assert sign_structure(np.repeat(up, 2, axis=1)) < 1e-9
     # Copies with signs of their own are as good as fresh rows: flips are all that counts.

@@ -14,7 +14,7 @@ from jokbo.independence.base import Cluster, Family
 from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
 from jokbo.independence.grams import AxisGrams, normalise, ranks
-from jokbo.independence.index_structure import axis_features, sign_checks
+from jokbo.independence.index_structure import axis_features, row_products, sign_checks
 from jokbo.independence.learned import subspace_overlap
 from jokbo.independence.norm_pattern import align_norms, centred_correlation, norm_pattern
 from jokbo.independence.rank_betting import LOCAL_BLOCK, rank_betting
@@ -169,7 +169,7 @@ class TableExam:
         )
         grams = channel_grams(a, b, channels)
         for who, rows, own in (("reference", a, grams.reference), ("candidate", b, grams.candidate)):
-            features = axis_features([rows[:, channels].T[None]])
+            features = axis_features(row_products([rows[:, channels].T[None]]))
             rng = lot.draw(f"{self.component}/index structure/{who}")
             axis = f"{self.component}.channels"
             self.record.check_order(who, axis, Family.CHANNELS, features, own, channels, rng)

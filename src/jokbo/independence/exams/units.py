@@ -18,8 +18,10 @@ from jokbo.independence.index_structure import (
     SIGN_ROWS,
     AxisCheck,
     axis_features,
+    row_products,
     sign_balance,
     sign_checks,
+    sign_repeats,
     sign_structure,
 )
 from jokbo.independence.learned import subspace_overlap
@@ -208,17 +210,17 @@ class UnitExam:
         """E0 on the units of each model alone."""
         sides = (("reference", reference, grams.reference), ("candidate", candidate, grams.candidate))
         for (who, rows, own), tie in zip(sides, ties, strict=True):
-            features = axis_features([rows.rows[role] for role in UNIT_ROLES if role in rows.rows])
+            products = row_products([rows.rows[role] for role in UNIT_ROLES if role in rows.rows])
+            features = axis_features(products)
             rng = self.bench.lot.draw(f"{self.component}/index structure/{who}")
             self.record.check_order(
                 who, f"{self.component}.units", Family.UNITS, features, own, rows.index, rng
             )
             if self.signed:
-                heads = sorted(
-                    set(tie.values())
-                )  # copies of a block repeat its signs and prove nothing twice
-                gate, up = rows.rows[Role.FFN_GATE][heads], rows.rows[Role.FFN_UP][heads]
-                balance, repeats = sign_balance(gate, up), sign_structure(up)
+                # Copies of a block repeat its signs and prove nothing twice.
+                heads = sorted(set(tie.values()))
+                balance = sign_balance(products.cosines()[heads])
+                repeats = sign_repeats(own[Role.FFN_UP][heads])
                 self.record.checks.append(AxisCheck(who, f"{self.component}.signs", balance, "cos(gate, up)"))
                 self.record.checks.append(
                     AxisCheck(who, f"{self.component}.signs", repeats, "repeats along the axis")
