@@ -11,13 +11,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float32, Int
 
 from jokbo.formats.dtypes import DType
 from jokbo.sources.base import ByteRange, Read, Source
+
+Result = TypeVar("Result")
 
 
 class RowCodec(ABC):
@@ -30,9 +32,12 @@ class RowCodec(ABC):
     ----------
     name : str
         The encoding, as its format calls it, such as ``"Q4_K"``.
+    exact : bool
+        Decoding rounds nothing: the elements are stored one by one, only not in one place.
     """
 
     name: str
+    exact: bool = False
 
     @abstractmethod
     def plan(self, rows: Int[np.ndarray, " n"]) -> list[Read]:
@@ -137,13 +142,13 @@ class TensorCatalog(Mapping[str, TensorEntry]):
         return sum(entry.size for entry in self.entries.values())
 
 
-def run_plan(plan: Generator[list[Read], list[bytes], TensorCatalog], source: Source) -> TensorCatalog:
-    """Feed a format's generator from `source` until it returns its catalog."""
+def run_plan(plan: Generator[list[Read], list[bytes], Result], source: Source) -> Result:
+    """Feed a format's generator from `source` until it returns its catalog, or whatever it reads."""
     answers: list[bytes] | None = None
     while True:
         try:
             wanted: Sequence[Read] = plan.send(answers) if answers is not None else next(plan)
         except StopIteration as stop:
-            catalog: TensorCatalog = stop.value
-            return catalog
+            result: Result = stop.value
+            return result
         answers = source.read_many(wanted)

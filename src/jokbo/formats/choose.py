@@ -14,6 +14,7 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "safetensors": (".safetensors",),
     "pytorch": (".bin", ".pt", ".pth"),
     "gguf": (".gguf",),
+    "distributed": (".distcp",),
 }
 """Module of this package -> endings of its weight files, best first: a folder of several is read in the first."""
 

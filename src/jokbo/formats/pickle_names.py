@@ -44,15 +44,32 @@ class TensorRecord:
     strides: tuple[int, ...]
 
 
+MAX_NUMBER = 1 << 20
+"""Numbers from here on are no keys: no optimizer has as many tensors."""
+
+
 @dataclass(slots=True, eq=False)
 class Table:
-    """A dictionary: values under names; those under anything else are only counted.
+    """A dictionary: values under names, and pairs of those under anything else that a reader asked to keep.
 
-    Names hash with a secret of the process. Numbers do not, and a file could be made of those that collide.
+    Names hash with a secret of the process. Numbers do not, and a file could be made of those that collide:
+    they are kept as pairs, and hashed (:attr:`numbered`) only below :data:`MAX_NUMBER`, where too few collide.
     """
 
     items: dict[str, Any] = field(default_factory=dict)
     n_unnamed: int = 0
+    pairs: list[tuple[Any, Any]] | None = None
+
+    @property
+    def numbered(self) -> dict[int, Any]:
+        """Values under small counts, such as an optimizer's parameters."""
+        return {key: value for key, value in self.pairs or () if type(key) is int and 0 <= key < MAX_NUMBER}
+
+    def keep(self, key: Any, value: Any) -> None:
+        """Keep a value under something that is no name."""
+        if self.pairs is None:
+            self.pairs = []
+        self.pairs.append((key, value))
 
 
 @dataclass(frozen=True, slots=True)

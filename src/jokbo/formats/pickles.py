@@ -92,6 +92,8 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, StorageRecord] = {}
+        self.instructions: Mapping[int, Callable[[Any], Any]] = _INSTRUCTIONS
+        self.names: Mapping[str, Known] = NAMES
 
     def run(self) -> Pickle:
         for count in itertools.count():
@@ -104,7 +106,7 @@ class _Machine:
                 if self.stack:
                     self.refuse(f"the pickle stops with {len(self.stack):,} values left over")
                 return Pickle(value, self.at, self.storages)
-            instruction = _INSTRUCTIONS.get(code)
+            instruction = self.instructions.get(code)
             if instruction is None:
                 name = REFUSED.get(code)
                 self.refuse(f"found the instruction {name}, which no state dict needs" if name
@@ -186,6 +188,12 @@ class _Machine:
                 table.items[name] = value
             else:
                 table.n_unnamed += 1
+                if self.keeps(name):
+                    table.keep(name, value)
+
+    def keeps(self, key: Any) -> bool:
+        """Whether values under what is no name are kept: those of an optimizer, which numbers its parameters."""
+        return type(key) is int
 
     def set_item(self) -> None:
         value = self.pop()
@@ -211,10 +219,10 @@ class _Machine:
 
     def look_up(self, module: Any, name: Any) -> None:
         full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
-        if full not in NAMES:
+        if full not in self.names:
             shown = full[:120] if full.isprintable() and full else "something that is not a name"
             self.refuse(f"the pickle asks for {shown}, which is not on the list of names a state dict uses")
-        self.stack.append(NAMES[full])
+        self.stack.append(self.names[full])
 
     def stack_global(self) -> None:
         name = self.pop()

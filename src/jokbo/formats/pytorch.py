@@ -147,13 +147,34 @@ def _check_index(index: str, weight_map: Mapping[str, str], entries: Mapping[str
             raise FormatError(f"{index}: {entry.file} holds tensor {name!r}, which the index does not name.")
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One file as its pickle describes it: any value, where each storage lies, and a digest of the description."""
+
+    value: Any
+    spans: Mapping[str, ByteRange]
+    header_sha256: str
+
+
 def _plan_file(file: str, size: int) -> Generator[list[Read], list[bytes], Checkpoint]:
+    found = yield from plan_description(file, size)
+    return Checkpoint(find_weights(found.value, file), found.spans, found.header_sha256)
+
+
+def plan_description(file: str, size: int) -> Generator[list[Read], list[bytes], Description]:
+    """Yield the reads that say what a file of ``torch.save`` holds, whatever that is, and return it.
+
+    Raises
+    ------
+    FormatError
+        The file is malformed, or asks for code to be run.
+    """
     (head,) = yield [Read(file, ByteRange(0, min(size, 32)))]
     if head.startswith(b"PK\3\4"):
         return (yield from _plan_zip(file, size))
     if head.startswith(pickle_legacy.MAGIC):
         legacy = yield from pickle_legacy.plan_legacy(file, size)
-        return Checkpoint(find_weights(legacy.value, file), legacy.spans, legacy.header_sha256)
+        return Description(legacy.value, legacy.spans, legacy.header_sha256)
     raise FormatError(
         f"{file}, offset 0: begins with {head[:8].hex(' ') or 'nothing'}; a file of torch.save begins as a zip archive "
         "or with PyTorch's own number. It is something else, or older than PyTorch 0.1.10: load it where it "
@@ -161,7 +182,7 @@ def _plan_file(file: str, size: int) -> Generator[list[Read], list[bytes], Check
     )
 
 
-def _plan_zip(file: str, size: int) -> Generator[list[Read], list[bytes], Checkpoint]:
+def _plan_zip(file: str, size: int) -> Generator[list[Read], list[bytes], Description]:
     archive = yield from zips.plan_archive(file, size)
     pickles = [name for name in archive.members if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(pickles) != 1:
@@ -187,7 +208,7 @@ def _plan_zip(file: str, size: int) -> Generator[list[Read], list[bytes], Checkp
     spans = yield from zips.plan_spans(archive, stored)
     digest = hashlib.sha256(data + archive.directory).hexdigest()
     by_key = {key: spans[f"{folder}data/{key}"] for key in pickle.storages}
-    return Checkpoint(find_weights(pickle.value, file), by_key, digest)
+    return Description(pickle.value, by_key, digest)
 
 
 def _stored_member(archive: zips.Archive, folder: str, record: StorageRecord) -> zips.Member:
@@ -256,13 +277,20 @@ def _is_weights(value: Any) -> bool:
 
 def _entries(file: str, checkpoint: Checkpoint) -> list[TensorEntry]:
     entries = [
-        _entry(file, name, tensor, checkpoint.spans[tensor.storage.key])
+        tensor_entry(file, name, tensor, checkpoint.spans[tensor.storage.key])
         for name, tensor in checkpoint.tensors.items()
     ]
     return sorted(entries, key=lambda entry: (entry.span.start, entry.span.stop))
 
 
-def _entry(file: str, name: str, tensor: TensorRecord, span: ByteRange) -> TensorEntry:
+def tensor_entry(file: str, name: str, tensor: TensorRecord, span: ByteRange) -> TensorEntry:
+    """Where a described tensor lies, its storage at `span` of `file`.
+
+    Raises
+    ------
+    FormatError
+        Its element type is not read, its elements do not follow each other, or it leaves its storage.
+    """
     where = f"{file}, tensor {name[:200]!r}"
     if tensor.dtype is None:
         raise FormatError(
