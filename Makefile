@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint test-full calibration benchmark side-by-side bench docs clean
+.PHONY: demo test lint test-full calibration benchmark side-by-side bench record-experiments record-bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/jokbo demo --output demo-output
@@ -34,6 +34,14 @@ side-by-side: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.speed --markdown docs/reference/speed.md
+
+# Honest trainings and forgeries against every check on records; goes on where a stopped run was.
+record-experiments: $(VENV)/full.stamp
+	$(BIN)/python -m benchmarks.record_experiments
+
+# A log of a million steps and twenty metrics: read, and audited whole.
+record-bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.record_speed
 
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12), (3, 13)})' || \

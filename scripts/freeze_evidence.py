@@ -1,7 +1,8 @@
 """Freeze evidence at a release: `python scripts/freeze_evidence.py`.
 
-Writes evidence on pairs of the zoo to ``tests/compat/evidence/<version>-<pair>.json``. Files of
-earlier versions are never touched: every later version must still verify them.
+Writes evidence on pairs of the zoo to ``tests/compat/evidence/<version>-<pair>.json``, and an audit of
+the zoo's record to ``tests/compat/audits``. Files of earlier versions are never touched: every later
+version must still verify them.
 """
 
 from __future__ import annotations
@@ -13,18 +14,27 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from jokbo import __version__, compare  # noqa: E402
+from jokbo.records.audit import audit  # noqa: E402
 
 PAIRS = (("base0", "sft0"), ("base0", "base1"), ("tower-a", "tower-b"), ("gpt2-0", "gpt2-0-sft"))
 
 
+N_PLANTS = 3
+"""Plants a check: a frozen audit is there to be repeated often, not to say much."""
+
+
 def main() -> None:
-    """Write one file a pair, of this version."""
+    """Write one file a pair and one a record, of this version."""
     folder = ROOT / "tests" / "compat" / "evidence"
     folder.mkdir(parents=True, exist_ok=True)
     models = ROOT / "zoo" / "models"
     for reference, candidate in PAIRS:
         found = compare(models / reference, models / candidate, bounds=False, descriptive=False)
         (folder / f"{__version__}-{reference}-{candidate}.json").write_bytes(found.evidence.to_json())
+    audits = ROOT / "tests" / "compat" / "audits"
+    audits.mkdir(parents=True, exist_ok=True)
+    seen = audit(ROOT / "zoo" / "records" / "small", seed=7, replay=False, n_plants=N_PLANTS)
+    (audits / f"{__version__}-small.json").write_bytes(seen.to_json())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Write the reference pages from the code: `python scripts/make_reference.py` (``--check`` only compares).
 
-The evidence schema, the command line and the test catalogue are documented where they are
-made; these pages show it. Korean descriptions of the schema are in ``reference_texts.toml``
-beside this script, by their English text; one that is missing stops the script.
+The schemas, the command line, the test catalogue and the checks on records are documented where
+they are made; these pages show it. Korean descriptions of the schemas are in ``reference_texts.toml``
+and ``record_reference_texts.toml`` beside this script, by their English text; one that is missing
+stops the script.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ sys.path.insert(0, str(ROOT / "src"))
 
 import click  # noqa: E402
 
-from jokbo.cli.main import COMMANDS, cli  # noqa: E402
+from jokbo.cli.main import cli  # noqa: E402
 from jokbo.evidence.schema import schema  # noqa: E402
+from jokbo.records.checks.choose import all_checks  # noqa: E402
+from jokbo.records.document import schema as audit_schema  # noqa: E402
+from jokbo.report.texts import Texts  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 TESTS = ROOT / "src" / "jokbo" / "independence"
@@ -31,12 +35,21 @@ MADE = "<!-- Written by scripts/make_reference.py; do not edit. -->"
 Translate = Callable[[str], str]
 Rule = Mapping[str, Any]
 
-TEXTS = tomllib.loads((ROOT / "scripts" / "reference_texts.toml").read_text(encoding="utf-8"))
+CHECKS = ROOT / "src" / "jokbo" / "records" / "checks"
 
 
-def translations() -> dict[str, str]:
+def texts(name: str) -> dict[str, Any]:
+    """A file of words beside this script."""
+    return tomllib.loads((ROOT / "scripts" / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+TEXTS = texts("reference_texts")
+RECORD_TEXTS = texts("record_reference_texts")
+
+
+def translations(words: Mapping[str, Any]) -> dict[str, str]:
     """Korean descriptions by English ones."""
-    return {row["en"]: row["ko"] for row in TEXTS["phrase"]}
+    return {row["en"]: row["ko"] for row in words["phrase"]}
 
 
 def descriptions(rule: Any) -> Iterator[str]:
@@ -66,64 +79,79 @@ def type_of(rule: Rule, heads: Mapping[str, str]) -> str:
         return "[" + ", ".join(type_of(each, heads) for each in rule["prefixItems"]) + "]"
     if rule.get("type") == "array":
         return heads["list"].format(type_of(rule["items"], heads))
-    if rule.get("type") == "object" and "properties" not in rule:
+    if rule.get("type") == "object" and "properties" not in rule and "additionalProperties" in rule:
         return heads["map"].format(type_of(rule["additionalProperties"], heads))
     kind = rule["type"]
     return kind if isinstance(kind, str) else heads["or"].join(kind)
 
 
-def table(rule: Rule, heads: Mapping[str, str], say: Translate, prefix: str = "") -> Iterator[str]:
+def table(
+    rule: Rule, whole: Rule, heads: Mapping[str, str], say: Translate, prefix: str = ""
+) -> Iterator[str]:
     """Rows of an object, those of objects inside it below."""
     for name, each in rule["properties"].items():
         described = (
-            each.get("description") or schema()["$defs"][each["$ref"].removeprefix("#/$defs/")]["description"]
+            each.get("description") or whole["$defs"][each["$ref"].removeprefix("#/$defs/")]["description"]
         )
         yield f"| `{prefix}{name}` | {type_of(each, heads)} | {say(described)} |"
         inner = each.get("items", each) if "$ref" not in each else each
         if "properties" in inner:
-            yield from table(inner, heads, say, f"{prefix}{name}{'[]' if 'items' in each else ''}.")
+            yield from table(inner, whole, heads, say, f"{prefix}{name}{'[]' if 'items' in each else ''}.")
 
 
-def evidence_page(lang: str) -> str:
-    """The schema as tables."""
-    heads = TEXTS[lang]
-    known = translations() if lang == "ko" else {}
+def schema_page(whole: Rule, words: Mapping[str, Any], lang: str) -> str:
+    """A schema as tables."""
+    heads = words[lang]
+    known = translations(words) if lang == "ko" else {}
 
     def say(text: str) -> str:
         return text if lang == "en" else known[text]
 
     head = [f"| {heads['field']} | {heads['type']} | {heads['meaning']} |", "|---|---|---|"]
     lines = [f"# {heads['title']}", "", MADE, "", heads["intro"], "", f"## {heads['document']}", ""]
-    lines += [*head, *table(schema(), heads, say), ""]
-    for name, rule in schema()["$defs"].items():
+    lines += [*head, *table(whole, whole, heads, say), ""]
+    for name, rule in whole["$defs"].items():
         lines += [f"## {name}", "", say(rule["description"]), ""]
         if "properties" in rule:
-            lines += [*head, *table(rule, heads, say), ""]
+            lines += [*head, *table(rule, whole, heads, say), ""]
         elif "pattern" in rule:
             lines += [f"`{rule['pattern']}`", ""]
     return "\n".join(lines)
+
+
+def commands(group: click.Group, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """Every command with the context of its help, those of a group after the group."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        inner = click.Context(
+            command, info_name=name, parent=context, terminal_width=100, max_content_width=100
+        )
+        yield command, inner
+        if isinstance(command, click.Group):
+            yield from commands(command, inner)
 
 
 def cli_page() -> str:
     """Every command's help, as the command line prints it."""
     context = click.Context(cli, info_name="jokbo", terminal_width=100, max_content_width=100)
     lines = ["# Command line", "", MADE, "", "```text", cli.get_help(context), "```", ""]
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        inner = click.Context(
-            command, info_name=name, parent=context, terminal_width=100, max_content_width=100
-        )
-        lines += [f"## jokbo {name}", "", "```text", command.get_help(inner), "```", ""]
+    for command, inner in commands(cli, context):
+        names = []
+        at: click.Context | None = inner
+        while at is not None:
+            names.append(at.info_name or "")
+            at = at.parent
+        lines += [f"## {' '.join(reversed(names))}", "", "```text", command.get_help(inner), "```", ""]
     return "\n".join(lines)
 
 
-def catalogue() -> list[tuple[str, str, str]]:
-    """Module name, title and body of every test's docstring, in the order of their codes."""
+def catalogue(folder: Path, letter: str) -> list[tuple[str, str, str]]:
+    """Module name, title and body of every docstring that opens with such a code, in the order of the codes."""
     found = []
-    for path in sorted(TESTS.glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         documented = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        if re.match(r"E\d", documented):
+        if re.match(rf"{letter}\d", documented):
             title, _, body = documented.partition("\n")
             found.append((path.stem, title.strip(), body.strip()))
     return sorted(found, key=lambda row: (int(re.findall(r"\d+", row[1])[0]), row[1]))
@@ -150,15 +178,45 @@ def tests_page() -> str:
         "with probability at most 1/E. Names are those in evidence documents."
     )
     lines = ["# Test catalogue", "", MADE, "", intro, ""]
-    for module, title, body in catalogue():
+    for module, title, body in catalogue(TESTS, "E"):
         lines += [f"## `{module}`", "", f"**{title}**", "", to_markdown(body), ""]
         lines += [f"Source: [`{module}.py`](../../src/jokbo/independence/{module}.py)", ""]
     return "\n".join(lines)
 
 
+def checks_page(lang: str) -> str:
+    """The checks on records: a table in the reader's language, and in English each check's own page."""
+    say, words = Texts(lang), RECORD_TEXTS[lang]
+    lines = [
+        f"# {words['catalogue']}",
+        "",
+        MADE,
+        "",
+        words["catalogue_intro"].strip(),
+        "",
+        words["other"],
+        "",
+    ]
+    lines += [f"| {' | '.join(words['head'])} |", "|---|---|---|---|---|"]
+    for check in all_checks():
+        key = f"record.check.{check.name}"
+        cells = [say(f"{key}.{part}") for part in ("what", "catches", "cannot")]
+        title = f"C{check.number} `{check.name}`: {say(f'{key}.title')}"
+        lines.append(f"| {title} | {words['kinds'][check.kind]} | {' | '.join(cells)} |")
+    if lang == "en":
+        for module, title, body in catalogue(CHECKS, "C"):
+            lines += ["", f"## `{module}`", "", f"**{title}**", "", to_markdown(body), ""]
+            lines += [f"Source: [`{module}.py`](../../src/jokbo/records/checks/{module}.py)"]
+    return "\n".join(lines)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
-    "evidence.md": lambda: evidence_page("en"),
-    "evidence.ko.md": lambda: evidence_page("ko"),
+    "evidence.md": lambda: schema_page(schema(), TEXTS, "en"),
+    "evidence.ko.md": lambda: schema_page(schema(), TEXTS, "ko"),
+    "record-audit.md": lambda: schema_page(audit_schema(), RECORD_TEXTS, "en"),
+    "record-audit.ko.md": lambda: schema_page(audit_schema(), RECORD_TEXTS, "ko"),
+    "record-checks.md": lambda: checks_page("en"),
+    "record-checks.ko.md": lambda: checks_page("ko"),
     "cli.md": cli_page,
     "tests.md": tests_page,
 }

@@ -11,7 +11,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Before anything imports them: every array annotation of these packages becomes a check.
-CHECKED_PACKAGES = ["jokbo.independence", "jokbo.views"]
+CHECKED_PACKAGES = ["jokbo.independence", "jokbo.records", "jokbo.views"]
 install_import_hook(CHECKED_PACKAGES, "beartype.beartype")
 
 # A busy machine is slow, not wrong.

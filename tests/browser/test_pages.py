@@ -18,11 +18,14 @@ from pathlib import Path
 import pytest
 
 from jokbo.report.html import render_html
+from jokbo.report.record import render_record_html
 
 pytestmark = pytest.mark.browser
 
 EVIDENCE = Path(__file__).resolve().parents[1] / "golden" / "evidence"
 NAMES = ["common_lineage", "component_reuse", "identical", "no_evidence", "shared_initialisation"]
+AUDITS = Path(__file__).resolve().parents[1] / "golden" / "audits"
+RECORDS = ["consistent", "inconsistent", "logs_only"]
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 
 MEASURE = """<!doctype html><meta charset="utf-8"><body style="margin:0">
@@ -73,13 +76,14 @@ def chromium(tmp_path: Path) -> Chromium:
 
 def write(tmp_path: Path, name: str, lang: str) -> Path:
     page = tmp_path / "report.html"
-    document = json.loads((EVIDENCE / f"{name}.json").read_bytes())
-    page.write_text(render_html(document, lang=lang), encoding="utf-8")
+    folder, render = (AUDITS, render_record_html) if name in RECORDS else (EVIDENCE, render_html)
+    document = json.loads((folder / f"{name}.json").read_bytes())
+    page.write_text(render(document, lang=lang), encoding="utf-8")
     return page
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *RECORDS])
 def test_page_loads_in_silence_and_asks_for_nothing(
     tmp_path: Path, chromium: Chromium, name: str, lang: str
 ) -> None:
@@ -101,7 +105,7 @@ def requests_of_the_page(log: Path) -> list[str]:
 
 @pytest.mark.parametrize("width", [390, 1100])
 @pytest.mark.parametrize("lang", ["en", "ko"])
-@pytest.mark.parametrize("name", ["component_reuse", "no_evidence", "shared_initialisation"])
+@pytest.mark.parametrize("name", ["component_reuse", "no_evidence", "shared_initialisation", *RECORDS])
 def test_figures_are_legible_and_the_page_fits(
     tmp_path: Path, chromium: Chromium, name: str, lang: str, width: int
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 
 from jokbo.cli.main import COMMANDS, cli
@@ -42,15 +44,28 @@ def test_the_korean_page_is_in_korean():
             assert re.search(r"[가-힣]", line.rsplit("|", 2)[1]), line
 
 
+def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield f"{path} {name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+
+
 def test_every_command_and_option_is_explained():
     text = (REFERENCE / "cli.md").read_text(encoding="utf-8")
-    for name in COMMANDS:
-        command = cli.get_command(None, name)
-        assert f"## jokbo {name}" in text
+    found = dict(commands(cli, "jokbo"))
+    assert len(found) > len(COMMANDS)
+    for path, command in found.items():
+        section = text.partition(f"## {path}\n")[2].partition("\n## ")[0]
+        assert section, path
         for parameter in command.params:
-            assert parameter.opts[0] in text or parameter.opts[0].upper() in text, f"{name} {parameter.opts}"
+            assert parameter.opts[0] in section or parameter.opts[0].upper() in section, (
+                f"{path} {parameter.opts}"
+            )
             if parameter.param_type_name == "option":
-                assert parameter.help, f"{name} {parameter.opts} has no help"
+                assert parameter.help, f"{path} {parameter.opts} has no help"
 
 
 def test_every_exit_status_is_explained():

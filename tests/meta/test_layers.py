@@ -19,7 +19,7 @@ LAYERS = (
     ("independence",),
     ("descriptive",),
     ("evidence",),
-    ("lineage",),
+    ("lineage", "records"),
     ("report",),
     ("cli",),
 )

@@ -7,11 +7,11 @@ or inconclusive; 2 bad usage or input; 1 nothing but an unexpected failure.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 import click
 
 from jokbo import __version__
+from jokbo.cli.lazy import LazyGroup
 
 COMMANDS = {
     "compare": "Decide from weights whether two models are independent.",
@@ -20,31 +20,17 @@ COMMANDS = {
     "report": "Show evidence again, in the terminal or as a page.",
     "population": "Score known-independent models, as a population for the calibrated tests.",
     "parents": "Find which models a merge draws on, and describe how they seem mixed.",
+    "record": "Pack, inspect, audit and commit to a training record.",
     "demo": "Compare two derived and two independent models that come with Jokbo.",
 }
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's file only when the command runs or asks for its help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of a first use."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import ``jokbo.cli.<name>``."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"jokbo.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package="jokbo.cli",
+    described=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, message="jokbo %(version)s")
 def cli() -> None:
     """Jokbo (족보): the family register of neural models.

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from jokbo.cli.options import language, language_option, write_file
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A checked document: its bytes, and how it is shown in one language."""
+
+    canonical: bytes
+    html: Callable[[str], str]
+    terminal: Callable[[str, Console], None]
 
 
 @click.command()
@@ -14,22 +29,51 @@ from jokbo.cli.options import language, language_option, write_file
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page here."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the evidence itself, checked.")
+@click.option("--json", "as_json", is_flag=True, help="Print the document itself, checked.")
 @language_option
 def command(evidence: Path, html_file: Path | None, as_json: bool, lang: str | None) -> int:
-    """Show evidence again, without its models: in the terminal, or as a page with --html."""
+    """Show evidence, or the audit of a training record, again: in the terminal, or as a page with --html."""
+    document = _read(evidence)
+    spoken = language(lang)
+    if html_file is not None:
+        write_file(html_file, document.html(spoken).encode())
+    if as_json:
+        click.echo(document.canonical.decode(), nl=False)
+    elif html_file is None:
+        from rich.console import Console
+
+        document.terminal(spoken, Console())
+    return 0
+
+
+def _read(place: Path) -> Shown:
+    """Read a document of either kind; which one it is, its schema says."""
+    audit = _read_audit(place)
+    if audit is not None:
+        return audit
     from jokbo.evidence.verify import read_evidence
     from jokbo.report.html import render_html
     from jokbo.report.terminal import render_terminal
 
-    document = read_evidence(evidence)
-    spoken = language(lang)
-    if html_file is not None:
-        write_file(html_file, render_html(document.document, lang=spoken).encode())
-    if as_json:
-        click.echo(document.to_json().decode(), nl=False)
-    elif html_file is None:
-        from rich.console import Console
+    found = read_evidence(place)
+    return Shown(
+        found.to_json(),
+        lambda lang: render_html(found.document, lang=lang),
+        lambda lang, console: render_terminal(found.document, lang=lang, console=console),
+    )
 
-        render_terminal(document.document, lang=spoken, console=Console())
-    return 0
+
+def _read_audit(place: Path) -> Shown | None:
+    """An audit of a training record; None where the file is none."""
+    from jokbo.evidence.canonical import canonical_bytes
+    from jokbo.records.document import read_audit
+    from jokbo.report.record import render_record_html, render_record_terminal
+
+    document = read_audit(place)
+    if document is None:
+        return None
+    return Shown(
+        canonical_bytes(document) + b"\n",
+        lambda lang: render_record_html(document, lang=lang),
+        lambda lang, console: render_record_terminal(document, lang=lang, console=console),
+    )

@@ -1,12 +1,17 @@
-"""``jokbo verify EVIDENCE.json``."""
+"""``jokbo verify DOCUMENT``: evidence of a comparison, or a document about a training record."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jokbo.cli.options import language, language_option, open_options, progress_line, source_options
+
+if TYPE_CHECKING:
+    from jokbo.sources.base import OpenOptions
 
 
 @click.command()
@@ -18,6 +23,26 @@ from jokbo.cli.options import language, language_option, open_options, progress_
     type=click.Path(path_type=Path),
     help="The known-independent models that the evidence ranks the pair among, if not the zoo's.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="The pack that an audit, a chain, a statement or a bill of materials is about.",
+)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Public key (PEM) whose signature counts; may be repeated.",
+)
+@click.option(
+    "--tsa-certificate",
+    "tsa",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Certificates of a time stamp authority that the audit was given; may be repeated.",
+)
+@click.option("--against", multiple=True, help="A model that the audit was given; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @language_option
 @source_options
@@ -26,6 +51,10 @@ def command(
     reference: str | None,
     candidate: str | None,
     population: Path | None,
+    record: Path | None,
+    keys: tuple[Path, ...],
+    tsa: tuple[Path, ...],
+    against: tuple[str, ...],
     as_json: bool,
     lang: str | None,
     offline: bool,
@@ -35,11 +64,12 @@ def command(
 ) -> int:
     """Run what a piece of evidence claims again, and say whether it holds.
 
+    Also verifies, offline, what `jokbo record` writes: an audit (with --record it is repeated), a chain
+    of commitments, a DSSE envelope or in-toto statement, a CycloneDX document. What is not given is not
+    checked, and the answer says so.
+
     Exit status: 0 it holds; 11 it does not; 2 it cannot be repeated.
     """
-    from jokbo.evidence.verify import verify
-    from jokbo.report.verification import render_verification, verification_document
-
     with progress_line(as_json) as line:
         options = open_options(
             offline=offline,
@@ -48,18 +78,85 @@ def command(
             adapter_base=adapter_base,
             progress=line,
         )
-        outcome = verify(
-            evidence,
-            reference=reference,
-            candidate=candidate,
-            population=population,
-            options=options,
-            progress=line.tell if line else None,
-        )
-    if as_json:
-        from jokbo.evidence.canonical import canonical_bytes
+        tell = line.tell if line else None
+        if _is_about_a_record(evidence):
+            text, holds = _verify_record_document(
+                evidence,
+                record=record,
+                given={"keys": keys, "tsa_certificates": tsa, "against": against},
+                options=options,
+                tell=tell,
+                as_json=as_json,
+                lang=lang,
+            )
+        else:
+            text, holds = _verify_evidence(
+                evidence,
+                given={"reference": reference, "candidate": candidate, "population": population},
+                options=options,
+                tell=tell,
+                as_json=as_json,
+                lang=lang,
+            )
+    click.echo(text)
+    return 0 if holds else 11
 
-        click.echo(canonical_bytes(verification_document(outcome)).decode())
-    else:
-        click.echo(render_verification(outcome, lang=language(lang)))
-    return 0 if outcome.holds else 11
+
+def _is_about_a_record(path: Path) -> bool:
+    from jokbo.errors import NotFoundError
+    from jokbo.records.attest.verify_documents import recognise
+
+    try:
+        return bool(recognise(path))
+    except NotFoundError:
+        return False  # which the reader of evidence says in its own words
+
+
+def _verify_evidence(
+    evidence: Path,
+    *,
+    given: dict[str, Any],
+    options: OpenOptions,
+    tell: Callable[[str, str], None] | None,
+    as_json: bool,
+    lang: str | None,
+) -> tuple[str, bool]:
+    from jokbo.evidence.canonical import canonical_bytes
+    from jokbo.evidence.verify import verify
+    from jokbo.report.verification import render_verification, verification_document
+
+    outcome = verify(evidence, **given, options=options, progress=tell)
+    if as_json:
+        return canonical_bytes(verification_document(outcome)).decode(), outcome.holds
+    return render_verification(outcome, lang=language(lang)), outcome.holds
+
+
+def _verify_record_document(
+    path: Path,
+    *,
+    record: Path | None,
+    given: dict[str, tuple[Any, ...]],
+    options: OpenOptions,
+    tell: Callable[[str, str], None] | None,
+    as_json: bool,
+    lang: str | None,
+) -> tuple[str, bool]:
+    from jokbo.evidence.canonical import canonical_bytes
+    from jokbo.records.attest.verify_documents import verify_document
+    from jokbo.records.audit import verify_audit
+    from jokbo.records.commit.keys import load_public_keys
+    from jokbo.records.pack import open_pack
+    from jokbo.report.verification import document_outcome, render_document_verification
+
+    as_text = {name: tuple(map(str, values)) for name, values in given.items()}
+    outcome = verify_document(
+        path,
+        record=None if record is None else open_pack(record),
+        keys=load_public_keys(given["keys"]),
+        repeat=lambda document, _: verify_audit(
+            document, record or "", **as_text, options=options, progress=tell
+        ),
+    )
+    if as_json:
+        return canonical_bytes(document_outcome(outcome)).decode(), outcome.holds
+    return render_document_verification(outcome, lang=language(lang)), outcome.holds

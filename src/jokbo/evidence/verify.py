@@ -137,8 +137,8 @@ def verify(
     finally:
         for model in models:
             model.close()
-    differences = tuple(_differences(_comparable(document), _comparable(again.document), ""))[:100]
-    return Verification(not differences, differences, names_hold, again)
+    found = differences(_comparable(document), _comparable(again.document))
+    return Verification(not found, found, names_hold, again)
 
 
 def _population(document: Mapping[str, Any], given: str | os.PathLike[str] | None) -> Population:
@@ -187,6 +187,11 @@ def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
             if k not in ("name", "kind", "public_since", "public_from", "commit")
         }
     return kept
+
+
+def differences(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """Where two documents disagree, at most 100 places."""
+    return tuple(_differences(claimed, found, ""))[:100]
 
 
 def _differences(claimed: Any, found: Any, path: str) -> list[Difference]:

@@ -25,6 +25,9 @@ NAME_OPENS, NAME_CLOSES = "\u2068", "\u2069"
 """First strong isolate and pop directional isolate, around each name in a sentence."""
 
 MAX_NAME = 120
+MAX_LISTED = 12
+"""Entries of a list that stands in a sentence."""
+
 LEAST_SHARE = 0.00001
 MAX_POWER = 100
 """Above this power of ten a figure says only that chance is no explanation."""
@@ -126,7 +129,7 @@ class Texts:
 
     lang: str
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         """The text of a key that the code itself names, placeholders filled in.
 
         Raises
@@ -142,7 +145,7 @@ class Texts:
         """Whether the catalogue has a key."""
         return key in catalogue(self.lang)
 
-    def code(self, group: str, code: str, **values: object) -> str:
+    def code(self, group: str, code: str, /, **values: object) -> str:
         """The text of a code that stands in a document.
 
         Raises
@@ -173,10 +176,21 @@ class Texts:
         return self.code(group, str(reason["code"]), **values)
 
     def value(self, value: object) -> str:
-        """A number formatted, or foreign text cleaned."""
+        """A number formatted, a list joined, or foreign text cleaned."""
+        if isinstance(value, list | tuple):
+            return ", ".join(self.value(each) for each in value[:MAX_LISTED])
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return name(value)
-        return self.number(value, digits=3)
+        tiny = 0 < abs(value) < 0.0005
+        return self.significant(value) if tiny or abs(value) >= 1e15 else self.number(value, digits=3)
+
+    def significant(self, value: float) -> str:
+        """A number with four significant digits, as a power of ten where it is very large or small."""
+        if value == 0 or 1e-4 <= abs(value) < 1e12:
+            digits = 0 if value == 0 else max(3 - math.floor(math.log10(abs(value))), 0)
+            return self.number(value, digits=digits).replace("-", "\u2212")
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
+        return f"{float(mantissa):g}×{power(int(exponent))}".replace("-", "\u2212")
 
     def number(self, value: float, *, digits: int = 0) -> str:
         """A number with at most `digits` decimals."""

@@ -31,8 +31,8 @@ from jokbo.report.texts import (
 from jokbo.views.component import ComponentKind
 
 SOURCE = Path(jokbo.__file__).parent
-DESCRIPTIVE = "descriptive"
-"""Its reasons have texts of their own, beside the scores."""
+APART = {"descriptive", "records"}
+"""Their reasons have texts of their own, beside the scores and beside each check."""
 
 
 def placeholders(text: str) -> set[str]:
@@ -42,7 +42,7 @@ def placeholders(text: str) -> set[str]:
 def reasons() -> Iterator[tuple[str, set[str] | None]]:
     """Every reason code that the source can write, with its value names where they are literal."""
     for path in SOURCE.rglob("*.py"):
-        if DESCRIPTIVE in path.parts:
+        if APART & set(path.parts):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reason":

@@ -14,6 +14,8 @@ from jokbo.report.figures.charts import (
     MapChart,
     MixtureChart,
     StripChart,
+    TimeChart,
+    TimelineChart,
 )
 
 
@@ -24,7 +26,9 @@ def draw(chart: Chart) -> str:
     from jokbo.report.figures.lines import draw_lines
     from jokbo.report.figures.map import draw_map
     from jokbo.report.figures.mixture import draw_mixture
+    from jokbo.report.figures.series import draw_series
     from jokbo.report.figures.strip import draw_strip
+    from jokbo.report.figures.timeline import draw_timeline
 
     match chart:
         case StripChart():
@@ -39,5 +43,9 @@ def draw(chart: Chart) -> str:
             return draw_mixture(chart)
         case MapChart():
             return draw_map(chart)
+        case TimeChart():
+            return draw_series(chart)
+        case TimelineChart():
+            return draw_timeline(chart)
         case _:
             raise TypeError(f"no drawing for {type(chart).__name__}.")

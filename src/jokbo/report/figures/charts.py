@@ -218,3 +218,108 @@ class MapChart(Chart):
     scale: str
     path_label: str
     missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened at a place of a time axis, or from one place to another; `label` is short."""
+
+    first: float
+    last: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCurve:
+    """One curve over a time axis.
+
+    Attributes
+    ----------
+    style : str
+        Class of its stroke: ``raw``, ``main``, ``second``, ``wide`` or ``gone``; each has its own dash or width.
+    places, values : tuple of float
+        Equally many, finite.
+    marked : bool
+        Whether each point has a mark.
+    """
+
+    label: str
+    style: str
+    places: tuple[float, ...]
+    values: tuple[float, ...]
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimePanel:
+    """Curves on one vertical axis.
+
+    Attributes
+    ----------
+    band : Band or None
+        A range behind the curves.
+    rule : (str, float) or None
+        A level with its name, across the panel.
+    log : bool
+        Powers of ten; values at or below zero are left out.
+    height : float
+    """
+
+    axis: str
+    curves: tuple[TimeCurve, ...]
+    band: Band | None = None
+    rule: tuple[str, float] | None = None
+    log: bool = False
+    height: float = 220.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeChart(Chart):
+    """Panels one below the other over one time axis, with what happened drawn across them."""
+
+    panels: tuple[TimePanel, ...]
+    moments: tuple[Moment, ...]
+    first: float
+    last: float
+    axis: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneItem:
+    """Something on a lane.
+
+    Attributes
+    ----------
+    kind : str
+        ``mark``, ``bar`` or ``moment``.
+    first, last : float
+    mark : str
+        Shape of a mark: ``circle``, ``square`` or ``diamond``.
+    hollow : bool
+    label : str
+    """
+
+    kind: str
+    first: float
+    last: float
+    mark: str = "circle"
+    hollow: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One row of a timeline."""
+
+    label: str
+    items: tuple[LaneItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineChart(Chart):
+    """Rows of what was when."""
+
+    lanes: tuple[Lane, ...]
+    first: float
+    last: float
+    axis: str

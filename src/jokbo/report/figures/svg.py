@@ -101,6 +101,40 @@ def ticks(low: float, high: float, *, count: int = 6) -> list[float]:
     return [round(k * step, 10) for k in range(first, last + 1)]
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten in a range of positive numbers; twice and five times them where those alone are few.
+
+    Examples
+    --------
+    >>> log_ticks(0.5, 30)
+    [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    parts = (1, 2, 5) if math.log10(high / low) < 2.5 else (1,)
+    skip = max(len(powers) // 8, 1)
+    found = [float(f"{part}e{power}") for power in powers[::skip] for part in parts]
+    return [tick for tick in found if low <= tick <= high]
+
+
+def compact(value: float) -> str:
+    """A number of an axis: thousands, millions and billions as K, M and B, very small ones as powers.
+
+    Examples
+    --------
+    >>> compact(250000), compact(0.0003), compact(-2), compact(4e-7)
+    ('250K', '0.0003', '\u22122', '4e\u22127')
+    """
+    size = abs(value)
+    for unit, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if size >= 10 * scale or (size >= scale and unit != "K"):
+            words = f"{value / scale:.6g}{unit}" if size < 1e18 else f"{value:.0e}"
+            return words.replace("-", "\u2212")
+    if 0 < size < 1e-4:
+        mantissa, _, exponent = f"{value:.3g}".partition("e")
+        return f"{mantissa}e{int(exponent or 0)}".replace("-", "\u2212")
+    return f"{value:.6g}".replace("-", "\u2212")
+
+
 def every(count: int, room: float, *, need: float) -> int:
     """How many places to skip so that labels `need` wide fit into `room`: 1, 2, 5, 10, ..."""
     most = max(room / need, 1)

@@ -1,0 +1,1 @@
+"""What an audit found, in the formats that other tools read."""

@@ -1,0 +1,1 @@
+"""Checks on a training record: one a file."""

@@ -1,0 +1,1 @@
+"""Committing to a training record while it is made."""

@@ -1,0 +1,1 @@
+"""Log readers: one format a file; none executes anything."""

@@ -1,0 +1,1 @@
+"""Running the model of a record again; the only code of the package that uses PyTorch."""

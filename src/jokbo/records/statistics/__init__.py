@@ -1,0 +1,1 @@
+"""Statistics that several checks of a log share: small, pure, without files."""
