@@ -32,6 +32,27 @@ OTHER_WEIGHT_CHECKS = ("bytes", "duplicates", "foreign_lineage", "optimizer_stat
 UNTOUCHED = ("log-", "totals-", "order-", "data-", "chain-")
 """Forgeries that leave weights as they were: what only looks at weights sees an honest run, and is left out."""
 
+LOG_CHECKS = (
+    *("continuity", "arithmetic", "clock", "compute", "number_grid", "residual_noise"),
+    *("borrowed_noise", "curve_law", "first_loss"),
+)
+SAME_LOG = ("start-", "interpolated-", "swap-", "padding", "published-", "known-model", "state-")
+"""Forgeries that leave the log as it was: what only looks at logs sees an honest run, and is left out."""
+
+FINDERS = {
+    **dict.fromkeys(("start-", "interpolated-", "swap-", "rates-halved"), "step_bound"),
+    **dict.fromkeys(("log-recycled", "log-spliced"), "borrowed_noise"),
+    "totals-inflated-throughout": "compute",  # before its shorter namesake
+    **dict.fromkeys(("rates-edited", "totals-inflated"), "arithmetic"),
+    "published-": "bytes",
+    "padding": "duplicates",
+    "known-model": "foreign_lineage",
+    "log-cut": "continuity",
+    "state-": "optimizer_state",
+    "chain-": "precedence",
+}
+"""Of most forgeries made by arithmetic, a check that finds them: further instances are shown to it alone first."""
+
 REPLAY_CHECKS = ("re_evaluation", "batch_echo", "memorisation", "palimpsest", "replay")
 
 
@@ -52,6 +73,8 @@ class Job:
         1 where only violations count: a forgery needs no power.
     option : str
         What a sweep varies.
+    alone : bool
+        Shown to the check of :data:`FINDERS` alone, and to all others only where that finds nothing.
     """
 
     group: str
@@ -60,13 +83,15 @@ class Job:
     replay: bool = False
     n_plants: int = 1
     option: str = ""
+    alone: bool = False
 
     @property
     def key(self) -> str:
         """File name of its result."""
         kind = "replay" if self.replay else "plain"
         option = f"-{self.option}" if self.option else ""
-        return f"{self.group}-{self.name}-{self.number}{option}-{kind}-{self.n_plants}"
+        alone = "-alone" if self.alone else ""
+        return f"{self.group}-{self.name}-{self.number}{option}-{kind}-{self.n_plants}{alone}"
 
 
 def kept_file(job: Job, work: Path) -> Path:
@@ -116,14 +141,20 @@ def audited(job: Job, pack: Path, against: Sequence[str]) -> dict[str, Any]:
         checks = list(WEIGHT_CHECKS)
     elif checks and job.name.startswith(UNTOUCHED):
         checks = [name for name in checks if name not in (*WEIGHT_CHECKS, *OTHER_WEIGHT_CHECKS)]
-    document = audit(
-        pack,
-        seed=SEED + job.number,
-        against=against,
-        replay=job.replay,
-        checks=checks,
-        n_plants=job.n_plants,
-    ).document
+    elif checks and job.name.startswith(SAME_LOG):
+        checks = [name for name in checks if name not in LOG_CHECKS]
+    first = next((check for name, check in FINDERS.items() if job.name.startswith(name)), None)
+    for chosen in ([first], checks) if job.alone and first else (checks,):
+        document = audit(
+            pack,
+            seed=SEED + job.number,
+            against=against,
+            replay=job.replay,
+            checks=chosen,
+            n_plants=job.n_plants,
+        ).document
+        if document["verdict"]["kind"] == "inconsistent":
+            break
     return {
         "job": asdict(job),
         "verdict": document["verdict"]["kind"],

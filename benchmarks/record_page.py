@@ -170,8 +170,9 @@ def _cell(rows: Sequence[Result], check: str) -> str:
 def _matrix(results: Sequence[Result], words: Mapping[str, str]) -> str:
     plain, full = _forged(results, replay=False), _forged(results, replay=True)
     rows = []
-    for name, tries in plain.items():
-        again = full.get(name, [])
+    for name, every in plain.items():
+        # Instances that one check alone was shown say nothing of the others.
+        tries, again = [row for row in every if not row["job"]["alone"]], full.get(name, [])
         cells = [
             (_cell(again, check) if again else UNTRIED) if check in REPLAY_CHECKS else _cell(tries, check)
             for check in CHECKS

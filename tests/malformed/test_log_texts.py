@@ -251,3 +251,13 @@ def test_pickles_beside_a_trainer_state_are_not_opened(tmp_path):
     (tmp_path / "training_args.bin").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
     (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": [{"step": 1, "loss": 2.0}]}))
     assert read_folder(tmp_path, ".").series("loss").values.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("value", [1e308, 5e-324])
+def test_numbers_whose_squares_no_float_holds(tmp_path, value):
+    rows = "\n".join(
+        json.dumps({"step": step, "loss": value, "learning_rate": 1e-3}) for step in range(1, 40)
+    )
+    (tmp_path / "log.jsonl").write_text(rows)
+    with pytest.raises(FormatError, match="largest loss is"):
+        read_folder(tmp_path, "log.jsonl")

@@ -20,7 +20,13 @@ from jokbo.records.structure import ADVICE, brief
 MAX_STEPS = 10_000_000
 """Arrays over all steps are made (rates, batches): 80 MB each at this length. Larger runs are not known."""
 
+MAX_EVENTS = 2000
+"""Checks look at pairs of events. The most that is known of a run is some hundreds of interruptions."""
+
 COUNT = 10**15
+LEAST_STD = 1e-30
+"""Weights over less than this pass what a float holds when they are squared."""
+
 REAL = 1e30
 
 Range = tuple[float, float]
@@ -89,9 +95,15 @@ def _problems(declaration: Declaration) -> Iterator[tuple[str, str]]:
     yield from _batches(declaration)
     yield from _within_the_run(declaration)
     yield from _checkpoints(declaration)
+    if len(declaration.event) > MAX_EVENTS:
+        yield "event", f"expected at most {MAX_EVENTS:,} events, found {len(declaration.event):,}"
     stored = declaration.initialisation.stored if declaration.initialisation else ""
     if stored and stored not in DType.__members__:
         yield "initialisation.stored", f"expected an element type such as F32 or BF16, found {brief(stored)}"
+    for name in ("std", "residual_std") if declaration.initialisation else ():
+        std = getattr(declaration.initialisation, name)
+        if 0 < std < LEAST_STD:
+            yield f"initialisation.{name}", f"expected 0 or at least {LEAST_STD:g}, found {brief(std)}"
     for k, log in enumerate(declaration.log):
         if not log.path:
             yield f"log[{k}].path", "expected the log's file or folder, found nothing"

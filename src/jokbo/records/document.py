@@ -18,6 +18,7 @@ from typing import Any
 from jokbo.errors import EvidenceError
 from jokbo.evidence import schema as rules
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.records import rejudge
 
 FAMILY = "jokbo.record-audit/"
 SCHEMA = f"{FAMILY}1"
@@ -110,7 +111,7 @@ def check(document: Any, where: str = "audit") -> None:
     if found is not None:
         path, problem = found
         raise EvidenceError(f"{where}{f' at {path}' if path else ''}: {problem}. It is damaged or edited.")
-    for path, expected, value in _contradictions(document):
+    for path, expected, value in _contradictions(document) or rejudge.contradictions(document):
         raise EvidenceError(
             f"{where} at {path}: expected {expected}, found {_brief(value)}. It is damaged or edited."
         )

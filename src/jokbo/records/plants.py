@@ -63,7 +63,13 @@ def blend(a: State, b: State, share: float) -> State:
 
 
 def interpolated(
-    path: Trajectory, end: State, shares: Float64[np.ndarray, " states"], style: str, rng: np.random.Generator
+    path: Trajectory,
+    end: State,
+    shares: Float64[np.ndarray, " states"],
+    style: str,
+    rng: np.random.Generator,
+    *,
+    noise: float = 0.1,
 ) -> Trajectory:
     """Every state but the first computed between the first one and `end`.
 
@@ -74,8 +80,9 @@ def interpolated(
     shares : ndarray
         Share of the way that each state has gone, 0 for the first and 1 for the last.
     style : str
-        ``"straight"``; ``"curved"``, a parabola through a third model; ``"noisy"``, each state with noise of its
-        own, a tenth of the step to it.
+        ``"straight"``; ``"curved"``, a parabola through a third model; ``"noisy"``, each state with noise of its own.
+    noise : float
+        Size of that noise over the step to the state.
     """
     start = path.states[0]
     third = lookalike(end, dict(path.tensors), rng)
@@ -85,7 +92,7 @@ def interpolated(
         if style == "curved":
             state = _add(state, third, start, 0.5 * float(share * (1 - share)))
         elif style == "noisy" and 0 < k < len(shares) - 1:
-            state = _shaken(state, made[-1], rng)
+            state = _shaken(state, made[-1], noise, rng)
         made.append(state)
     return path.with_states(dict(enumerate(made)))
 
@@ -98,10 +105,10 @@ def _add(state: State, third: State, start: State, weight: float) -> State:
     }
 
 
-def _shaken(state: State, before: State, rng: np.random.Generator) -> State:
+def _shaken(state: State, before: State, share: float, rng: np.random.Generator) -> State:
     found = {}
     for key, values in state.items():
-        size = 0.1 * float(np.sqrt(np.mean((values - before[key]) ** 2)))
+        size = share * float(np.sqrt(np.mean((values - before[key]) ** 2)))
         noise = rng.standard_normal(values.shape, dtype=np.float32)
         found[key] = np.asarray(values + size * noise, dtype=np.float32)
     return found

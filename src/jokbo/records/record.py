@@ -133,6 +133,13 @@ class Record:
             return formula
         return _filled(logged.steps, logged.values, self.declaration.steps, formula)
 
+    @cached_property
+    def upper_rates(self) -> Float64[np.ndarray, " steps"] | None:
+        """The largest rate that each update can have had (:func:`jokbo.records.motion.upper_rates`)."""
+        from jokbo.records.motion import upper_rates
+
+        return upper_rates(self)
+
     def batch_tokens(self) -> Int64[np.ndarray, " steps"] | None:
         """Declared tokens of update 1, 2, ...; None where batches are not declared."""
         phases = self.declaration.batch

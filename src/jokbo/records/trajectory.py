@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jokbo.records.record import Record
     from jokbo.views.model import Model
 
-State = Mapping[str, Float32[np.ndarray, "rows cols"]]
-"""Rows of each tensor at one step, by the tensor's key."""
+State = Mapping[str, Float32[np.ndarray, "_ _"]]
+"""Rows of each tensor at one step, (rows, columns), by the tensor's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,9 @@ def judge(rows: Sequence[tuple[Check, CheckResult]], policy: RecordPolicy | None
     }
     rejected = holm(pvalues, policy.family_alpha)
     judged = tuple(_judge(check, result, check.name in rejected, policy) for check, result in rows)
-    coverage = tuple(_coverage(forgery, judged) for forgery in Forgery)
+    alone = {forgery: _coverage(forgery, judged, frozenset(Forgery)).excluded for forgery in Forgery}
+    safe = frozenset(forgery for forgery, excluded in alone.items() if excluded)
+    coverage = tuple(_coverage(forgery, judged, safe) for forgery in Forgery)
     if any(j.outcome is Outcome.INCONSISTENT for j in judged):
         kind = Outcome.INCONSISTENT
     elif all(c.excluded for c in coverage):
@@ -182,9 +184,11 @@ def _powered(planted: Sequence[Planted]) -> frozenset[tuple[Forgery, str]]:
     return frozenset(named - {(p.forgery, p.variant) for p in planted if not p.powered})
 
 
-def _coverage(forgery: Forgery, judged: Sequence[JudgedCheck]) -> Coverage:
+def _coverage(forgery: Forgery, judged: Sequence[JudgedCheck], safe: frozenset[Forgery]) -> Coverage:
+    """Of one forgery; `safe` are those that are excluded themselves, which some passes presume."""
+    able = [j for j in judged if all(what in safe for of, what in j.check.presumes if of is forgery)]
     variants = {
-        variant: tuple(j.check.name for j in judged if (forgery, variant) in j.excludes)
+        variant: tuple(j.check.name for j in able if (forgery, variant) in j.excludes)
         for variant in VARIANTS[forgery]
     }
     partial = tuple(

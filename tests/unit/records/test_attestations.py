@@ -345,3 +345,36 @@ def test_sigstore_bundles_need_their_file_and_an_identity(tmp_path: Path):
 
     with pytest.raises(EvidenceError, match="no Sigstore bundle"):
         verify_signed_file(b"x", b"{}", identity="a@example.com", issuer="https://example.com")
+
+
+def test_a_subject_that_stands_there_twice_has_to_hold_twice(
+    audit: dict[str, Any], record: Record, tmp_path: Path
+):
+    made = statement(about(audit, record), record)
+    made["subject"].insert(0, {**made["subject"][0], "digest": {"sha256": "0" * 64}})
+    path = tmp_path / "statement.json"
+    path.write_bytes(canonical_bytes(made))
+    assert codes(verify_document(path, record=record).problems) == ["digest_differs"]
+
+
+def test_an_audit_of_another_record_under_this_ones_subjects(
+    audit: dict[str, Any], record: Record, tmp_path: Path
+):
+    made = statement(about(audit, record), record)
+    made["predicate"]["record"]["digest"] = "0" * 64
+    path = tmp_path / "statement.json"
+    path.write_bytes(canonical_bytes(made))
+    assert codes(verify_document(path, record=record).problems) == ["digest_differs"]
+    assert codes(verify_document(path).problems) == ["digest_differs"]
+
+
+def test_a_result_that_is_not_its_audits(audit: dict[str, Any], record: Record, tmp_path: Path):
+    first, second = statement_lines(about(audit, record), record).splitlines()
+    edited = json.loads(second)
+    edited["predicate"]["passedTests"].append("replay_of_everything")
+    path = tmp_path / "statements.jsonl"
+    path.write_bytes(first + b"\n" + canonical_bytes(edited) + b"\n")
+    with pytest.raises(EvidenceError, match="is not that of the audit beside it"):
+        verify_document(path, record=record)
+    path.write_bytes(second + b"\n")
+    assert codes(verify_document(path, record=record).unchecked) == ["signatures", "results"]

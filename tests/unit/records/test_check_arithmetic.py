@@ -157,3 +157,20 @@ def test_a_sampled_log_never_passes():
     )
     result = run(record)
     assert (result.observation, result.reasons[0].code) == (Observation.UNKNOWN, "sampled")
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_the_last_token_of_a_sequence_may_be_counted_or_not(more):
+    """Throughout: in the log, and in the total."""
+    record = honest_record(400, data=Data(tokens=400 * 1024))
+    batch = record.declaration.batch[0]
+    share = 1 + more / batch.sequence_length
+    made = changed(record, "tokens", lambda tokens: np.round(tokens * share))
+    result = run(made)
+    assert result.observation is Observation.HOLDS
+    half = changed(
+        honest_record(400),
+        "tokens",
+        lambda t: np.where(np.arange(len(t)) < len(t) // 2, t, np.round(t * share)),
+    )
+    assert run(half).observation is Observation.VIOLATED

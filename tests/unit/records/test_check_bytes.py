@@ -91,3 +91,27 @@ def test_without_published_weights_or_the_last_state_nothing_is_told(tmp_path):
     hidden = replace(training[-1], path="", digest="0" * 64)
     last_hidden = declared(record, checkpoint=(*training[:-1], hidden, entries[-1]))
     assert codes(see(Bytes(), last_hidden)) == ["not_comparable"]
+
+
+@pytest.mark.parametrize("kind", ["renamed", "packed", "another_of_nothing"])
+def test_published_tensors_that_were_compared_with_nothing_are_no_pass(tmp_path, kind):
+    run, other = trained(), trained(1).weights[60]
+    published = {(name if name == UP else f"m.{name}"): values for name, values in other.items()}
+    published[UP] = run.weights[60][UP]
+    if kind == "packed":
+        published = {n: v if n == UP else np.round(100 * v).astype(np.int8) for n, v in published.items()}
+    record = disclose(run, tmp_path, published=run.weights[60] if kind == "another_of_nothing" else published)
+    if kind == "another_of_nothing":
+        last = next(c for c in record.declaration.checkpoint if c.role is CheckpointRole.PUBLISHED)
+        second = replace(last, name="second", average_of=(59,))
+        record = declared(record, checkpoint=(*record.declaration.checkpoint, second))
+    result = see(Bytes(), record)
+    assert result.observation is UNKNOWN
+    assert {"not_compared", "said_to_be_nothing"} & set(codes(result))
+
+
+def test_the_end_of_a_run_that_went_on_is_not_its_end(tmp_path):
+    record = disclose(trained(), tmp_path)
+    result = see(Bytes(), declared(record, steps=record.declaration.steps + 40))
+    assert result.observation is UNKNOWN
+    assert "not_the_end" in codes(result)

@@ -9,7 +9,7 @@ from weight_runs import HOLDS, VIOLATED, codes, see, trained
 from jokbo.formats.dtypes import DType
 from jokbo.formats.writer import build_file, to_raw
 from jokbo.records.checks.duplicates import Duplicates, holes
-from jokbo.records.declaration import Event, EventKind, Schedule
+from jokbo.records.declaration import CheckpointEntry, Event, EventKind, Hardware, Schedule
 from jokbo.testing.trainings import NORM, declared, disclose
 
 
@@ -58,6 +58,35 @@ def test_states_between_which_the_rate_is_zero_may_be_equal(tmp_path):
     late = declared(record, schedule=Schedule("constant", 0.0, total_steps=60))
     assert see(Duplicates(), late).observation is not VIOLATED
     assert see(Duplicates(), record).observation is VIOLATED
+
+
+def test_a_first_update_at_rate_zero_makes_no_copy(tmp_path):
+    """A schedule that counts from 0 begins its warm-up with an update that moves nothing."""
+    run = trained()
+    run.weights[1] = {name: values.copy() for name, values in run.weights[0].items()}
+    record = disclose(run, tmp_path)
+    warm = declared(record, schedule=Schedule("linear", 3e-3, warmup_steps=10, total_steps=60))
+    result = see(Duplicates(), warm, plants=59)
+    assert result.observation is HOLDS
+    assert all(planted.powered for planted in result.planted)
+    cold = declared(record, schedule=Schedule("constant", 3e-3, total_steps=60))
+    assert see(Duplicates(), cold).observation is VIOLATED
+
+
+@pytest.mark.parametrize(("precision", "found"), [("FP16", False), ("BF16", True)])
+def test_a_loss_scale_may_skip_the_first_updates(tmp_path, precision, found):
+    run = trained()
+    run.weights[4] = {name: values.copy() for name, values in run.weights[0].items()}
+    record = declared(disclose(run, tmp_path), hardware=Hardware("V100", 1, precision=precision))
+    assert (see(Duplicates(), record).observation is VIOLATED) is found
+
+
+@pytest.mark.parametrize(("peak", "found"), [(1e-6, False), (3e-3, True)])
+def test_equal_digests_say_nothing_where_updates_are_too_small_to_show(tmp_path, peak, found):
+    record = disclose(trained(), tmp_path)
+    entries = tuple(CheckpointEntry(f"c{step}", step, digest="ab" * 32) for step in (20, 40))
+    made = declared(record, checkpoint=entries, schedule=Schedule("constant", peak, total_steps=60))
+    assert (see(Duplicates(), made).observation is VIOLATED) is found
 
 
 def test_a_frozen_tensor_is_no_copy(tmp_path):

@@ -9,7 +9,7 @@ from weight_runs import HOLDS, VIOLATED, codes, see, trained
 
 from jokbo.formats.dtypes import DType
 from jokbo.records.checks.init_imprint import Found, InitImprint, lower_ratio
-from jokbo.records.declaration import Optimizer
+from jokbo.records.declaration import Optimizer, Schedule
 from jokbo.testing.trainings import SGD, declared, disclose, train
 
 
@@ -20,7 +20,8 @@ def test_honest_trainings_carry_it(tmp_path, optimizer, seed):
     assert result.observation is HOLDS
     assert result.log_pvalue is not None
     assert result.log_pvalue > -5
-    assert all(planted.powered for planted in result.planted)
+    # Of a few hundred updates of SGD, weights of which 3 % are honest keep enough of the imprint to pass at times.
+    assert all(planted.found >= (56 if optimizer == "sgd" else 59) for planted in result.planted)
 
 
 def test_16_bits_change_nothing(tmp_path):
@@ -67,3 +68,13 @@ def test_what_is_missing_is_named(tmp_path):
     assert see(InitImprint(), declared(record, schedule=None)).missing == ("learning_rate",)
     late = declared(record, checkpoint=record.declaration.checkpoint[1:])
     assert "step0" in see(InitImprint(), late).missing
+
+
+def test_runs_longer_than_those_that_were_measured_are_not_judged(tmp_path):
+    """Over 2,000 updates an honest run kept a fifteenth of what was predicted."""
+    record = disclose(trained(), tmp_path)
+    entries = tuple(replace(c, step=c.step * 40) for c in record.declaration.checkpoint)
+    made = declared(
+        record, steps=2400, checkpoint=entries, schedule=Schedule("constant", 1e-5, total_steps=2400)
+    )
+    assert codes(see(InitImprint(), made)) == ["outside_range"]

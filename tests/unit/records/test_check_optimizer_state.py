@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from weight_runs import HOLDS, UNKNOWN, VIOLATED, codes, see, trained
 
 from jokbo.formats.dtypes import DType
 from jokbo.formats.writer import build_file, to_raw
-from jokbo.records.checks.optimizer_state import OptimizerState, _moment_bound
-from jokbo.records.declaration import Optimizer
+from jokbo.records.checks.optimizer_state import OptimizerState
+from jokbo.records.declaration import Hardware, Optimizer
+from jokbo.records.motion import moment_bound
 from jokbo.testing.trainings import EMBED, HEAD, UNSEEN, UP, declared, disclose
 
 BETAS = (0.9, 0.95)
@@ -31,7 +35,7 @@ def test_no_gradients_break_the_bound_of_two_states(gradients, split):
     assert v_b >= BETAS[1] ** k * v_a * (1 - 1e-12)
     moved = abs(m_b - BETAS[0] ** k * m_a)
     gained = max(v_b - BETAS[1] ** k * v_a, 0.0)
-    assert moved <= _moment_bound(BETAS, k) * math.sqrt(gained) * (1 + 1e-6) + 1e-6
+    assert moved <= moment_bound(BETAS, k) * math.sqrt(gained) * (1 + 1e-6) + 1e-6
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lion", "muon"])
@@ -92,6 +96,9 @@ def test_another_count_is_found(tmp_path):
     result = see(OptimizerState(), record)
     assert result.observation is VIOLATED
     assert codes(result) == ["wrong_count"]
+    # A dynamic loss scale skips updates, and PyTorch does not count those.
+    half = declared(record, hardware=Hardware("V100", 1, precision="FP16"))
+    assert see(OptimizerState(), half).observation is not VIOLATED
 
 
 def test_without_states_or_a_known_rule_nothing_is_told(tmp_path):
@@ -103,3 +110,20 @@ def test_without_states_or_a_known_rule_nothing_is_told(tmp_path):
     lone = declared(disclose(run, tmp_path / "c", states=True), optimizer=Optimizer("sophia"))
     assert codes(see(OptimizerState(), lone)) == ["unknown_optimizer"]
     assert see(OptimizerState(), declared(full, optimizer=None)).observation is UNKNOWN
+
+
+def test_a_state_that_names_no_parameter_is_left_out_and_said_to_be(tmp_path):
+    """As most trainers save it, beside weights that are sorted by name: no error, and no guess."""
+    record = disclose(trained(), tmp_path, states=True)
+    numbered = Path(__file__).parent / "data" / "adamw-numbered.pt"
+    shutil.copy(numbered, tmp_path / "optimizer.pt")
+    entries = record.declaration.checkpoint
+    all_numbered = tuple(replace(c, optimizer="optimizer.pt" if c.optimizer else "") for c in entries)
+    result = see(OptimizerState(), declared(record, checkpoint=all_numbered))
+    assert (result.observation, codes(result), result.missing) == (UNKNOWN, ["unnamed"], ("optimizer_state",))
+    first = next(k for k, c in enumerate(entries) if c.optimizer)
+    some = tuple(all_numbered[k] if k == first else c for k, c in enumerate(entries))
+    assert codes(see(OptimizerState(), declared(record, checkpoint=some), plants=59))[:2] == [
+        "consistent",
+        "unnamed",
+    ]

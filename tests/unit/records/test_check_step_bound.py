@@ -13,9 +13,12 @@ from weight_runs import HOLDS, UNKNOWN, VIOLATED, codes, see, trained
 
 from jokbo.formats.dtypes import DType
 from jokbo.records.checks.step_bound import StepBound
-from jokbo.records.declaration import Event, EventKind, Optimizer
+from jokbo.records.declaration import Event, EventKind, Optimizer, Schedule
 from jokbo.records.forgeries import Forgery
-from jokbo.records.motion import adam_bounds, leg, limit_bound
+from jokbo.records.motion import adam_bounds, first_known, leg, limit_bound, upper_rates
+from jokbo.records.record import Record
+from jokbo.records.schedule import scheduled_rates
+from jokbo.records.series import Column, Log, Segment
 from jokbo.testing.trainings import NORM, declared, disclose, orthogonal
 
 BETAS = [(0.9, 0.95), (0.9, 0.999), (0.95, 0.95), (0.5, 0.9), (0.99, 0.98)]
@@ -144,3 +147,50 @@ def test_a_rate_that_is_declared_too_small_is_a_contradiction(tmp_path):
     assert schedule is not None
     slow = declared(record, schedule=replace(schedule, peak=schedule.peak / 2))
     assert see(StepBound(), slow).observation is VIOLATED
+
+
+def rates_logged(record: Record, steps: list[int]) -> Record:
+    """The record with its schedule's rates in a log at some steps, and no formula."""
+    rates = scheduled_rates(record.declaration.schedule, record.declaration.steps)
+    assert rates is not None
+    made = declared(record, schedule=Schedule("logged"))
+    place, empty = np.array(steps, dtype=np.int64), np.full(len(steps), np.nan)
+    made.__dict__["log"] = Log(
+        place,
+        empty,
+        empty,
+        {"learning_rate": Column("lr", rates[place - 1])},
+        (Segment("l", "jsonl", 0, 99),),
+    )
+    return made
+
+
+@pytest.mark.parametrize("warmup", [0, 20, 23, 27])
+def test_rates_between_rows_may_be_higher_than_both(tmp_path, warmup):
+    """A warm-up that ends between two rows; and before the first row nothing is known."""
+    record = disclose(trained(), tmp_path)
+    schedule = Schedule("linear", 3e-3, warmup_steps=warmup, total_steps=60)
+    true = scheduled_rates(schedule, 60)
+    assert true is not None
+    made = rates_logged(declared(record, schedule=schedule), [10, 20, 30, 40, 50, 60])
+    upper = upper_rates(made)
+    assert upper is not None
+    assert first_known(made) == 9
+    assert (upper[9:] >= true[9:] * (1 - 1e-9)).all()
+    assert upper.max() < 2 * true.max()
+
+
+def test_what_was_walked_before_the_first_logged_rate_is_not_judged(tmp_path):
+    record = rates_logged(disclose(trained(), tmp_path), list(range(12, 61, 12)))
+    assert see(StepBound(), record).observation is not VIOLATED
+    made = see(StepBound(), rates_logged(record := disclose(trained(), tmp_path / "b"), [60]))
+    assert (made.observation, codes(made), made.missing) == (UNKNOWN, ["no_rates"], ("learning_rate",))
+    result = see(StepBound(), rates_logged(record, [1, *range(4, 61, 4)]), plants=59)
+    assert {row.variant for row in result.planted} >= {"fresh"}
+
+
+def test_interpolation_as_fast_as_the_bound_allows_is_not_called_found(tmp_path):
+    result = see(StepBound(), disclose(trained(0, steps=600), tmp_path), plants=3)
+    rows = [p for p in result.planted if p.forgery is Forgery.INTERPOLATION]
+    assert rows
+    assert not any(p.found for p in rows)

@@ -185,3 +185,16 @@ def test_the_lower_bound_is_clopper_pearson():
     for found, tried in ((59, 59), (55, 59), (3, 10), (0, 5)):
         exact = binomtest(found, tried, alternative="greater").proportion_ci(0.95, "exact").low
         assert math.isclose(Planted(Forgery.PADDING, found, tried).lower, exact, abs_tol=1e-9)
+
+
+def test_a_pass_that_presumes_another_exclusion_waits_for_it():
+    able = check("imprint")
+    type(able).presumes = ((Forgery.ANCHORED, Forgery.PLANTED_START),)
+    pulled = able, CheckResult(Observation.HOLDS, planted=planted(Forgery.ANCHORED))
+    start = check("start"), CheckResult(Observation.HOLDS, planted=planted(Forgery.PLANTED_START))
+
+    def excluded(*rows: tuple[Check, CheckResult]) -> set[Forgery]:
+        return {c.forgery for c in judge(rows).coverage if c.excluded}
+
+    assert excluded(pulled) == set()
+    assert excluded(pulled, start) == {Forgery.ANCHORED, Forgery.PLANTED_START}

@@ -181,3 +181,12 @@ def test_without_checkpoints_pairs_are_counted(longer: Record):
     result = run("batch_echo", none)
     assert result.observation is not Observation.VIOLATED
     assert result.details["reference"] == "bigram"
+
+
+def test_a_schedule_that_counts_from_zero_is_replayed_as_it_ran(tmp_path: Path):
+    """The Transformers Trainer makes update k at the rate of k - 1, the first at none; the log says k."""
+    record = tiny_run.train(tmp_path, steps=24, checkpoints=(0, 3, 12, 24), late=True)
+    result = run("replay", record)
+    assert result.observation is not Observation.VIOLATED
+    assert result.log_pvalue > np.log(1e-3)
+    assert [round(row["cosine"], 2) for row in result.details["segments"]] == [1.0, 1.0, 1.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,3 +134,23 @@ def test_a_spread_takes_one_from_each_stretch():
     chosen = spread(range(100), 10, np.random.default_rng(0))
     assert [k // 10 for k in chosen] == list(range(10))
     assert spread([3, 4], 10, np.random.default_rng(0)) == [3, 4]
+
+
+@pytest.mark.parametrize("n", [5, 7, 10])
+def test_a_term_that_follows_the_batch_is_another_convention_and_noise_is_none(n: int):
+    """Label smoothing bends the losses of a run a little; an invented log has noise of its own."""
+    rng = np.random.default_rng(n)
+    noise = 0.1 * rng.standard_normal((n, 6))
+    level = np.linspace(6.2, 3.0, n)
+    true = level + noise[:, 0]
+    others = level[:, None] + noise[:, 2:]
+    smoothed = 0.016 * true**2 + 0.72 * true + 1.1 + 0.008 * rng.standard_normal(n)
+    points = Points(np.arange(n), smoothed, true, np.full(n, 1e-6), true, others)
+    assert _other_convention(points)
+    assert not _other_convention(replace(points, logged=level + noise[:, 1]))
+
+
+def test_few_checkpoints_exclude_no_convention():
+    x = np.linspace(3, 6, 4)
+    points = Points(np.arange(4), x + 0.3, x, np.full(4, 1e-6), x, np.tile(x[:, None], 4))
+    assert _other_convention(points)

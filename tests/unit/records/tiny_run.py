@@ -74,8 +74,9 @@ def train(
     states: tuple[int, ...] = (),
     tied: bool = False,
     pull: float = 0.0,
+    late: bool = False,
 ) -> Record:
-    """Train with PyTorch's own AdamW; `pull` adds a hidden penalty towards other weights."""
+    """Train with PyTorch's own AdamW; `pull` adds a hidden penalty to other weights, `late` counts rates from 0."""
     rng = np.random.default_rng(1)
     windows, held_out = text(steps * SEQUENCES, rng), text(128, rng)
     order = rng.permutation(steps * SEQUENCES).reshape(steps, SEQUENCES)
@@ -99,7 +100,7 @@ def train(
         goal.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0, foreach=False)
         for group in adam.param_groups:
-            group["lr"] = float(rates[step])
+            group["lr"] = float(rates[step]) if not late else float(rates[step - 1]) if step else 0.0
         adam.step()
         if step + 1 in checkpoints:
             save(net, folder / f"step-{step + 1}")

@@ -206,7 +206,7 @@ def _verify_lines(
             strict_json.parse_object(line, f"{where}, line {k}", limit=MAX_DOCUMENT_BYTES)
             for k, line in enumerate(lines, start=1)
         ]
-    found = _Findings()
+    found, said = _Findings(), list[dict[str, Any]]()
     kind = "statement"
     for k, row in enumerate(rows, start=1):
         place = where if len(rows) == 1 else f"{where}, line {k}"
@@ -217,7 +217,28 @@ def _verify_lines(
             found.unchecked.append(Reason("signatures"))
         if row:
             _check_statement(row, place, record, found)
+            said.append(row)
+    _check_results(said, where)
     return found.result(kind)
+
+
+def _check_results(rows: Sequence[Mapping[str, Any]], where: str) -> None:
+    """A result beside the audit that it sums up has to be that audit's."""
+    audited = [row["predicate"] for row in rows if row["predicateType"] == intoto.AUDIT_PREDICATE]
+    for row in rows if audited else ():
+        if row["predicateType"] != intoto.TEST_RESULT_PREDICATE:
+            continue
+        if all(row["predicate"] != intoto.result_statement(each)["predicate"] for each in audited):
+            raise EvidenceError(
+                f"{where}: the result ({strict_json.brief(row['predicate'].get('result'))}) is not that of the audit "
+                "beside it. It is damaged or edited."
+            )
+
+
+def _unchecked(found: _Findings, code: str) -> None:
+    """Say once that something was not checked."""
+    if code not in {reason.code for reason in found.unchecked}:
+        found.unchecked.append(Reason(code))
 
 
 def _opened(row: dict[str, Any], where: str, keys: Sequence[PublicKey], found: _Findings) -> dict[str, Any]:
@@ -245,18 +266,29 @@ def _check_statement(document: dict[str, Any], where: str, record: Record | None
         raise EvidenceError(f"{where}: expected a statement {intoto.STATEMENT}.")
     subjects = get(document, "subject", list, where)
     predicate = get(document, "predicate", dict, where)
-    if get(document, "predicateType", str, where) == intoto.AUDIT_PREDICATE:
+    kind = get(document, "predicateType", str, where)
+    audited = kind == intoto.AUDIT_PREDICATE
+    if audited:
         audits.check(predicate, f"{where}, predicate")
-        found.unchecked.append(Reason("results"))
-    named = {}
+    if kind in (intoto.AUDIT_PREDICATE, intoto.TEST_RESULT_PREDICATE):
+        _unchecked(found, "results")
+    named: list[tuple[str, str]] = []  # a name may stand there twice, and each has to hold
     for k, row in enumerate(subjects):
         place = f"{where}, subject {k}"
         if not isinstance(row, dict):
             raise EvidenceError(f"{place}: expected an object, found {strict_json.brief(row)}.")
         digests = get(row, "digest", dict, place)
-        named[get(row, "name", str, place)] = get(digests, "sha256", str, place)
+        named.append((get(row, "name", str, place), get(digests, "sha256", str, place)))
     found.checked.append(Reason("read"))
-    _check_digests(named.items(), record, found)
+    if audited:
+        if (intoto.MANIFEST, predicate["record"]["digest"]) not in named:
+            named.append((intoto.MANIFEST, predicate["record"]["digest"]))
+        others = {sha256 for name, sha256 in named if name == intoto.MANIFEST}
+        if len(others) > 1 and record is None:
+            first, last = sorted(others)[:2]
+            values = {"path": intoto.MANIFEST, "expected": first[:16], "found": last[:16]}
+            found.problems.append(Reason("digest_differs", values))
+    _check_digests(named, record, found)
 
 
 def _check_bom(document: dict[str, Any], where: str, record: Record | None, found: _Findings) -> None:
@@ -279,6 +311,7 @@ def _check_bom(document: dict[str, Any], where: str, record: Record | None, foun
                 named.append((get(row, "name", str, place), get(value, "content", str, place)))
     found.checked.append(Reason("read"))
     found.unchecked.append(Reason("signatures"))
+    _unchecked(found, "results")
     if claimed := cyclonedx.record_digest(document):
         named.append((intoto.MANIFEST, claimed))
     _check_digests(named, record, found)

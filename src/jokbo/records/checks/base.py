@@ -191,6 +191,8 @@ class Check(ABC):
         Disclosures without which it cannot tell (``record.need.<code>``).
     extra : str
         Optional dependency that it uses, or empty.
+    presumes : tuple of (Forgery, Forgery)
+        A pass excludes the first only where the second is excluded, by whatever check.
     follows : bool
         It compares states of the run with each other: a pass stands only where all weights can be followed.
     """
@@ -203,6 +205,7 @@ class Check(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
     follows: ClassVar[bool] = False
+    presumes: ClassVar[tuple[tuple[Forgery, Forgery], ...]] = ()
 
     @abstractmethod
     def run(self, record: Record, context: CheckContext) -> CheckResult:

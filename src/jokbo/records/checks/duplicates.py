@@ -47,7 +47,7 @@ from jokbo.records.checks.base import (
 )
 from jokbo.records.declaration import EventKind
 from jokbo.records.forgeries import Forgery
-from jokbo.records.motion import leg, lower_rates
+from jokbo.records.motion import lower_rates
 from jokbo.records.plants import conclude, count
 from jokbo.records.record import Record
 from jokbo.records.trajectory import State, Trajectory, trajectory
@@ -177,14 +177,16 @@ class _Pairs:
         self._ways = np.zeros((n, n))
         self.least = np.zeros((n, n))
         """Sum of the smallest rates that the updates between two states can have had."""
-        lower = lower_rates(record)
-        self._known = record.rates is not None
-        for a, b in itertools.combinations(range(n), 2):
-            stretch = leg(record, path.steps[a], path.steps[b]) if self._known else None
-            ways = float(stretch.rates.sum()) if stretch is not None else float(path.steps[b] - path.steps[a])
-            self._ways[a, b] = self._ways[b, a] = ways
-            least = ways if lower is None else float(lower[path.steps[a] : path.steps[b]].sum())
-            self.least[a, b] = self.least[b, a] = least
+        rates, lower = record.rates, lower_rates(record)
+        self._known = rates is not None
+        # Sums up to each step, so that a pair costs a subtraction and not a sum over the run.
+        sums = None if rates is None else np.concatenate([[0.0], np.cumsum(rates)])
+        least = None if lower is None else np.concatenate([[0.0], np.cumsum(lower)])
+        for i, j in itertools.combinations(range(n), 2):
+            a, b = path.steps[i], path.steps[j]
+            ways = float(b - a) if sums is None else float(sums[b] - sums[a])
+            self._ways[i, j] = self._ways[j, i] = ways
+            self.least[i, j] = self.least[j, i] = ways if least is None else float(least[b] - least[a])
         self._marks = [self.mark(k, state) for k, state in enumerate(path.states)]
         self._moving = {key for key in path.tensors if len({m.coarse.get(key) for m in self._marks}) > 1}
         self._light = path.lighter()

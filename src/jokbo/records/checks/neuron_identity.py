@@ -10,7 +10,8 @@ Statistic
 Why it is valid
     A unit's row keeps ``D |w_a| / |w_b|`` of itself (see C19; honest drift kept at least .63 of that). Where
     .6 of it still exceeds the largest of all chance cosines by a deviation, ``(sqrt(2 ln n) + 1) / sqrt(d)``,
-    an honest unit is fixed with a probability of at least one half; units are counted only there. The p-value
+    an honest unit is fixed with a probability of at least one half; units are counted only there, and over at most
+    the 300 updates that the drift was measured on. The p-value
     is the binomial tail below the count at one half, which honest runs never come near. Units may be lost
     together, hence a fifth of them counts as independent: a model of dependence, not a proof.
     Whether an observed agreement could be chance is the exact bound ``1 / k!`` of E2, given in the details.
@@ -44,10 +45,10 @@ from jokbo.records.checks.base import (
     Planted,
     unknown,
 )
-from jokbo.records.checks.init_imprint import LOG_LEVEL
+from jokbo.records.checks.init_imprint import LOG_LEVEL, MAX_UPDATES
 from jokbo.records.declaration import EventKind, Optimizer
 from jokbo.records.forgeries import Forgery
-from jokbo.records.motion import leg, shrink
+from jokbo.records.motion import carried, coupled, is_known, leg
 from jokbo.records.plants import ROWS_OF_UNITS, conclude, count, lookalike, permuted_units, spots
 from jokbo.records.record import Record
 from jokbo.records.trajectory import State, Trajectory, trajectory
@@ -95,6 +96,10 @@ class NeuronIdentity(Check):
     catches = (Forgery.SWAPPED_MIDDLE, Forgery.ANCHORED, Forgery.UNRELATED_START)
     needs = ("checkpoints", "optimizer_declared", "learning_rate")
     follows = True
+    presumes = (
+        (Forgery.ANCHORED, Forgery.PLANTED_START),
+        (Forgery.SWAPPED_MIDDLE, Forgery.INTERPOLATION),
+    )
 
     def run(self, record: Record, context: CheckContext) -> CheckResult:
         """Count fixed points where the imprint predicts them."""
@@ -106,6 +111,10 @@ class NeuronIdentity(Check):
             return unknown("too_few", missing=["checkpoints"])
         if record.rates is None:
             return unknown("no_rates", missing=["learning_rate"])
+        if coupled(optimizer) or not is_known(optimizer):
+            return unknown(
+                "coupled_decay" if coupled(optimizer) else "unknown_optimizer", optimizer=optimizer.name
+            )
         units = _Units(record, optimizer, path)
         if not units.keys:
             return unknown("no_units")
@@ -166,7 +175,7 @@ class _Units:
 
     def match(self, path: Trajectory, a: int, b: int) -> _Match | None:
         """Fixed points of all layers together; None where identity is not predicted for enough units."""
-        if path.steps[a] == path.steps[b]:
+        if path.steps[a] == path.steps[b] or path.steps[b] - path.steps[a] > MAX_UPDATES:
             return None
         fixed = units = 0
         log_chance = 0.0
@@ -199,7 +208,7 @@ class _Units:
         place = (path.steps[a], path.steps[b], key)
         if place not in self._left:
             stretch = leg(self._record, path.steps[a], path.steps[b])
-            found = 0.0 if stretch is None else shrink(self._optimizer, path.tensors[key], stretch)
+            found = 0.0 if stretch is None else carried(self._optimizer, path.tensors[key], stretch)
             self._left[place] = found
         return self._left[place]
 

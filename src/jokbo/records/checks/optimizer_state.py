@@ -5,7 +5,7 @@ Claim
 Statistic
     The largest of these ratios, each at most 1 in an honest run.
 
-    - *Steps.* The state's count is its checkpoint's step (or fewer, after a declared restart).
+    - *Steps.* The state's count is its checkpoint's step (or fewer: after a restart, or skipped by a loss scale).
     - *One Adam state.* ``|m| <= rho_t sqrt(v)`` with the bound of :mod:`jokbo.records.motion` before bias correction.
     - *Two Adam states*, k updates apart: :math:`v_b \ge \beta_2^k v_a`, and with :math:`q = \beta_1^2/\beta_2`
       :math:`|m_b - \beta_1^k m_a| \le \frac{1-\beta_1}{\sqrt{1-\beta_2}} \sqrt{\frac{1-q^k}{1-q}}
@@ -15,7 +15,8 @@ Statistic
     - *Unseen tokens.* Moments of untied input rows that no window holds are zero (decoupled decay only).
     - *Weights.* Where the last checkpoint before lies at most ``1 / (1 - beta_1)`` updates back, the displacement
       has a cosine of at least .05 with the state's own direction ``-m / sqrt(v)`` (``-m`` for SGD). This one is no
-      theorem: honest runs gave .68 to .99, and a state of other weights gives 0 to a few thousandths.
+      theorem: honest runs gave .68 to .99, and a state of other weights gives 0 to a few thousandths. Displacements
+      that the stored type does not show are left out.
 Why it is valid
     The moments of the second state are those of the first, decayed, and the gradients between, whose squares are
     what v gained: Cauchy-Schwarz. A thousandth is allowed for float32. Pairs with a declared restart, rollback
@@ -53,7 +54,17 @@ from jokbo.records.checks.base import (
 )
 from jokbo.records.declaration import EventKind, Optimizer
 from jokbo.records.forgeries import Forgery
-from jokbo.records.motion import UNKNOWN_BETAS, decays, leg, limit_bound, rule_of, shrink
+from jokbo.records.motion import (
+    SKIPPED,
+    UNKNOWN_BETAS,
+    decays,
+    leg,
+    limit_bound,
+    moment_bound,
+    rule_of,
+    scales_loss,
+    shrink,
+)
 from jokbo.records.optimizer_state import UnnamedParametersError, read_optimizer_state
 from jokbo.records.plants import conclude, count, spots
 from jokbo.records.record import Record
@@ -64,6 +75,9 @@ SLACK = 1e-3
 TINY = 1e-18
 MIN_COSINE = 0.05
 MIN_ENTRIES = 10_000
+SHOWN = 2.0
+"""Square of a displacement over that of its stored roundings, below which the cosine is of roundings."""
+
 FAR = 100
 """Updates between a state and the weights that a forger gives it to, in one of the plants."""
 
@@ -166,7 +180,7 @@ def _left_out(unnamed: list[str]) -> tuple[Reason, ...]:
 
 
 def _counts(record: Record, found: int, step: int) -> bool:
-    if found == step:
+    if found == step or (scales_loss(record) and step - SKIPPED <= found < step):
         return True
     begun = (record.declaration.event[k].step for k in record.events(*BREAKS, last=step))
     return any(step - first <= found <= step - first + 1 for first in begun)
@@ -214,6 +228,13 @@ class _Laws:
         own = rule == self._optimizer.name.lower() and len(betas) == 2
         return (betas[0], betas[1]) if own else UNKNOWN_BETAS
 
+    def _floor(self, key: str, k: int) -> float:
+        """Epsilon over the root of a second moment whose bias is not corrected."""
+        betas = self._betas(key)
+        known = betas is not None and len(self._optimizer.betas) == 2
+        bias = math.sqrt(1 - betas[1] ** max(self._path.steps[k], 1)) if known and betas is not None else 1.0
+        return max(self._optimizer.eps * bias, 1e-12)
+
     def alone(self, k: int, moments: Moments) -> list[_Ratio]:
         """Bounds of one state."""
         found = []
@@ -229,7 +250,7 @@ class _Laws:
                 found.append(_Ratio("moments", k, key, math.inf))
                 continue
             known = len(self._optimizer.betas) == 2
-            most = _moment_bound(betas, self._path.steps[k]) if known else limit_bound(betas)
+            most = moment_bound(betas, self._path.steps[k]) if known else limit_bound(betas)
             root = np.sqrt(v.astype(np.float64))
             found.append(
                 _Ratio("moments", k, key, float(np.max(np.abs(m) / (most * root * (1 + SLACK) + TINY))))
@@ -280,40 +301,34 @@ class _Laws:
         if self._record.events(*BREAKS, first=steps[before] + 1, last=steps[k]):
             return []
         stretch = leg(self._record, steps[before], steps[k])
-        along = moved_size = size = 0.0
+        along = moved_size = size = rounding = 0.0
         n = 0
         for key in self._path.shared(before, k, vectors=False):
-            direction = _direction(moments, key)
+            direction = _direction(moments, key, self._floor(key, k))
             if direction is None or rule_of(self._optimizer, self._path.tensors[key]) == "muon":
                 continue
             left = 1.0 if stretch is None else shrink(self._optimizer, self._path.tensors[key], stretch)
             moved = self._path.states[k][key].astype(np.float64) - left * self._path.states[before][key]
             along += float(np.vdot(moved, direction))
             moved_size += float(np.vdot(moved, moved))
+            stored = self._path.roundoff(key, before) ** 2 + self._path.roundoff(key, k) ** 2
+            rounding += stored * float(np.sum(self._path.states[k][key].astype(np.float64) ** 2))
             size += float(np.vdot(direction, direction))
             n += moved.size
-        if n < MIN_ENTRIES or moved_size <= 0 or size <= 0:
+        if n < MIN_ENTRIES or moved_size <= SHOWN * rounding or size <= 0:
             return []
         cosine = along / math.sqrt(moved_size * size)
         ratio = MIN_COSINE / cosine if cosine > 0 else 1e30
         return [_Ratio("weights", k, "", ratio)]
 
 
-def _direction(moments: Moments, key: str) -> Float64[np.ndarray, "rows cols"] | None:
-    """Where the state would push next, up to the rate."""
+def _direction(moments: Moments, key: str, floor: float) -> Float64[np.ndarray, "rows cols"] | None:
+    """Where the state would push next, up to the rate; `floor` is what epsilon adds to the root."""
     m, v = moments.get((key, "exp_avg")), moments.get((key, "exp_avg_sq"))
     if m is not None and v is not None:
-        return np.asarray(-m.astype(np.float64) / (np.sqrt(np.maximum(v, 0).astype(np.float64)) + 1e-12))
+        return np.asarray(-m.astype(np.float64) / (np.sqrt(np.maximum(v, 0).astype(np.float64)) + floor))
     momentum = moments.get((key, "momentum"))
     return None if momentum is None else np.asarray(-momentum.astype(np.float64))
-
-
-def _moment_bound(betas: tuple[float, float], count: int) -> float:
-    """Largest ``|m| / sqrt(v)`` after so many updates, without bias correction."""
-    b1, b2 = betas
-    q = b1 * b1 / b2
-    terms = count if q == 1 else (1 - q**count) / (1 - q)
-    return (1 - b1) / math.sqrt(1 - b2) * math.sqrt(max(terms, 0.0))
 
 
 def _adam_pair(
@@ -332,9 +347,7 @@ def _adam_pair(
     rounding = 1e-5 * (np.abs(m_b) + np.abs(m_a)) + TINY
     return [
         _Ratio("second", b, key, float(np.max(kept / (v_b * (1 + SLACK) + TINY**2)))),
-        _Ratio(
-            "first", b, key, float(np.max(moved / (_moment_bound(betas, k) * np.sqrt(gained) + rounding)))
-        ),
+        _Ratio("first", b, key, float(np.max(moved / (moment_bound(betas, k) * np.sqrt(gained) + rounding)))),
     ]
 
 

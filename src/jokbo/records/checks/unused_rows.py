@@ -3,13 +3,15 @@
 Claim
     Tokens declared as unseen occur in no window, so their input rows get no gradient.
 Statistic
-    The largest ``|W_k - c W_0|`` over those rows and all later checkpoints, over what rounding allows. `c` is
-    what the declared weight decay leaves, or 1 where embeddings were left out of it: either will do.
+    The largest ``|W_k - c W_0|`` over those rows and all later checkpoints, over what rounding allows. `c` is one
+    number for all of them, between what the declared weight decay leaves and 1, the nearest: embeddings may be left
+    out of decay, and updates that a loss scale or a guard skipped decay nothing.
 Why it is valid
     A zero gradient gives zero moments, hence zero updates, under Adam, Lion and SGD alike; decay alone acts. Each
     update rounds once or twice, so the rounding allowed is 2 k + 4 units of the stored types' sum. Decay follows
-    the declared rates to half a percent of itself and one update's worth, or to half of itself where a log has
-    holes and no formula fills them. Under SGD, decay passes through the momentum, which is followed step by step.
+    the declared rates to half a percent of itself and two updates' worth, or to half of itself where a log has
+    holes and no formula fills them. Under SGD, decay passes through the momentum, which is followed step by step, as
+    heavy ball or Nesterov's: the declaration does not say which, and either will do.
     Embeddings that are tied to the output head get gradients for every token, and L2 decay inside Adam does not
     follow a factor: nothing can be told then. Tokens that the disclosed windows do hold are left out.
 What it catches
@@ -44,9 +46,10 @@ from jokbo.records.checks.base import (
 )
 from jokbo.records.declaration import Optimizer
 from jokbo.records.forgeries import Forgery
-from jokbo.records.motion import Leg, decays, leg, rule_of, scale_of, shrink
+from jokbo.records.motion import carried, decays, is_known, leg, rule_of, scale_of
 from jokbo.records.plants import conclude, count
 from jokbo.records.record import Record
+from jokbo.records.statistics.ledger import SLACK
 from jokbo.records.trajectory import Trajectory, trajectory
 from jokbo.views.component import Reason
 
@@ -64,6 +67,7 @@ class UnusedRows(Check):
     catches = (Forgery.UNRELATED_START, Forgery.SWAPPED_MIDDLE, Forgery.ANCHORED)
     needs = ("step0", "unseen_tokens", "optimizer_declared", "learning_rate")
     follows = True
+    presumes = ((Forgery.ANCHORED, Forgery.PLANTED_START),)
 
     def run(self, record: Record, context: CheckContext) -> CheckResult:
         """Compare each later checkpoint's unused rows with those of step 0."""
@@ -79,6 +83,8 @@ class UnusedRows(Check):
         key = embedding_key(record, path)
         if key is None:
             return unknown("tied")
+        if not is_known(optimizer):
+            return unknown("unknown_optimizer", optimizer=optimizer.name)
         if rule_of(optimizer, path.tensors[key]) == "adam" and optimizer.weight_decay:
             return unknown("coupled_decay")
         tokens = truly_unseen(record, np.asarray(unseen, dtype=np.int64))
@@ -103,7 +109,14 @@ class _Followed:
     def ratio(self, place: int, start: np.ndarray, values: np.ndarray) -> float:
         """Largest deviation of one state over what is allowed, under the factor that fits best."""
         allowed = self.slacks[place] * np.maximum(np.abs(start), np.abs(values)) + 1e-30
-        return min(float(np.max(np.abs(values - c * start) / allowed)) for c in self.factors[place])
+        c = self.nearest(place, start, values)
+        return float(np.max(np.abs(values - c * start) / allowed))
+
+    def nearest(self, place: int, start: np.ndarray, values: np.ndarray) -> float:
+        """The factor, of those that decay may have left, that fits best."""
+        size = float(np.vdot(start, start))
+        found = float(np.vdot(start, values)) / size if size > 0 else 1.0
+        return min(max(found, min(self.factors[place])), max(self.factors[place]))
 
 
 def embedding_key(record: Record, path: Trajectory) -> str | None:
@@ -142,15 +155,16 @@ def _follow(
         stretch = leg(record, 0, step)
         if stretch is None:
             return None
-        left = _left(optimizer, path, key, stretch)
+        left, other = (carried(optimizer, tensor, stretch, nesterov=each) for each in (False, True))
         rounding = (2 * step + 4) * FLOAT32 + 2 * (path.roundoff(key, start) + path.roundoff(key, k))
         unsure = (HOLE_SLACK if holes else RATE_SLACK) * (1 - left)
         if decays(optimizer, tensor):
-            # Trainers log the rate before or after they advance the schedule: one update's decay is open.
-            most = float(stretch.upper.max(initial=0.0)) * scale_of(optimizer, tensor)
-            unsure += optimizer.weight_decay * most
+            # Trainers log the rate before or after they advance the schedule, and count from 0 or 1.
+            most = SLACK * float(stretch.upper.max(initial=0.0)) * scale_of(optimizer, tensor)
+            sgd = rule_of(optimizer, tensor) == "sgd" and len(optimizer.betas) > 0
+            unsure += optimizer.weight_decay * most / (1 - optimizer.betas[0] if sgd else 1)
         states.append(k)
-        factors.append((left, 1.0) if decays(optimizer, tensor) else (1.0,))
+        factors.append(tuple(dict.fromkeys((left, other, 1.0))) if decays(optimizer, tensor) else (1.0,))
         slacks.append(rounding + unsure)
     values = np.stack([path.states[k][key][places].astype(np.float64) for k in (start, *states)])
     return _Followed((start, *states), values, ((1.0,), *factors), (1.0, *slacks))
@@ -166,19 +180,6 @@ def _has_holes(record: Record) -> bool:
     return logged is None or len(np.unique(logged.steps)) < record.declaration.steps
 
 
-def _left(optimizer: Optimizer, path: Trajectory, key: str, stretch: Leg) -> float:
-    """What decay leaves; through the momentum where it is SGD's."""
-    tensor = path.tensors[key]
-    if rule_of(optimizer, tensor) != "sgd" or not decays(optimizer, tensor):
-        return shrink(optimizer, tensor, stretch)
-    momentum = optimizer.betas[0] if optimizer.betas else 0.0
-    value, buffer = 1.0, 0.0
-    for rate in stretch.rates * scale_of(optimizer, tensor):
-        buffer = momentum * buffer + optimizer.weight_decay * value
-        value -= float(rate) * buffer
-    return value
-
-
 def _judge(record: Record, context: CheckContext, path: Trajectory, rows: _Followed) -> CheckResult:
     start = rows.values[0]
     ratios = [rows.ratio(place, start, rows.values[place]) for place in range(1, len(rows.states))]
@@ -187,7 +188,7 @@ def _judge(record: Record, context: CheckContext, path: Trajectory, rows: _Follo
     worst = int(np.argmax(ratios))
     scale = float(np.linalg.norm(start)) or 1.0
     value = rows.values[worst + 1]
-    apart = min(float(np.linalg.norm(value - c * start)) / scale for c in rows.factors[worst + 1])
+    apart = float(np.linalg.norm(value - rows.nearest(worst + 1, start, value) * start)) / scale
     values = {
         "rows": start.shape[0],
         "step": path.steps[rows.states[worst + 1]],

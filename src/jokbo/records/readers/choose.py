@@ -36,6 +36,10 @@ MAX_FILES = 100_000
 """Of one log; MLflow keeps a file for each metric of each run."""
 
 
+LARGEST = 1e30
+"""Of a loss or a learning rate."""
+
+
 def reader_of(name: str, log: str = "") -> LogReader:
     """The reader of this name.
 
@@ -69,7 +73,22 @@ def read_logs(record: Record, *, now: float | None = None) -> Log:
     builder = LogBuilder(now=now)
     for entry in record.declaration.log:
         read_entry(entry, files_of(record, entry.path), builder)
-    return with_tokens(builder.build(), record.declaration)
+    log = builder.build()
+    _refuse_absurd(log)
+    return with_tokens(log, record.declaration)
+
+
+def _refuse_absurd(log: Log) -> None:
+    """Losses and rates whose squares no float holds are no numbers of a training."""
+    for name in ("loss", "learning_rate"):
+        column = log.columns.get(name)
+        values = np.abs(column.values[np.isfinite(column.values)]) if column is not None else np.zeros(0)
+        largest = float(values.max(initial=0.0))
+        if largest > LARGEST or 0 < largest < 1 / LARGEST:
+            raise FormatError(
+                f"the log's largest {name} is {largest:g}; expected 0, or {1 / LARGEST:g} to {LARGEST:g}. "
+                "Check the log, and which of its columns is meant ('metrics' in [[log]])."
+            )
 
 
 def read_entry(entry: LogEntry, files: Sequence[LogFile], builder: LogBuilder) -> None:

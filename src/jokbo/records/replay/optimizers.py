@@ -28,8 +28,9 @@ VECTOR_BETAS = (0.9, 0.95)
 """Of the AdamW beside Muon, whose betas a declaration does not name: those of Muon's own author."""
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-EXACT = ("adamw", "adam", "sgd", "lion")
-"""Optimizers whose update the declaration defines in full; Muon's scale and rounds differ by author."""
+EXACT = ("adamw", "adam", "lion")
+"""Optimizers whose update the declaration defines in full; Muon's scale and rounds differ by author, and SGD's
+momentum may be the heavy ball or Nesterov's."""
 
 
 @dataclass

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from jokbo.records.motion import before_first
 from jokbo.records.replay.model import Network, Split
 from jokbo.records.replay.optimizers import State, Stepper
 from jokbo.records.replay.weights import Weights
+from jokbo.records.statistics.ledger import SLACK
 
 WHOLE: Split = 1 << 20
 """All sequences of a batch in one pass, as far as memory allows."""
@@ -93,10 +95,10 @@ def replay(
 def counted_otherwise(
     rates: Float64[np.ndarray, " steps"], start: int, stop: int
 ) -> list[Float64[np.ndarray, " updates"]]:
-    """Rates of updates ``start + 1`` to `stop`: as recorded, one update late, and one early, where these differ.
+    """Rates of updates ``start + 1`` to `stop`: as recorded, one or two late, and one early, where these differ.
 
-    Trainers log a rate before or after they advance the schedule, and some begin a warm-up with an update
-    at rate 0. What comes before the first rate is read off the line through the first two.
+    Trainers log a rate before or after they advance the schedule, count from 0 or 1, and some begin a warm-up
+    with an update at rate 0. What comes before the first rate is read off the line through the first two.
 
     Examples
     --------
@@ -105,12 +107,12 @@ def counted_otherwise(
     >>> len(counted_otherwise(np.full(9, 3.0), 0, 9))
     1
     """
-    before = max(2 * rates[0] - rates[min(1, len(rates) - 1)], 0.0)
-    wide = np.concatenate([[before], rates, rates[-1:]])
-    recorded = wide[start + 1 : stop + 1]
+    wide = np.concatenate([before_first(rates), rates, rates[-1:]])
+    recorded = rates[start:stop]
     size = float(recorded @ recorded)
     found = [recorded]
-    for other in (wide[start:stop], wide[start + 2 : stop + 2]):
+    for late in (1, 2, -1):
+        other = wide[start + SLACK - late : stop + SLACK - late]
         scale = float(other @ recorded) / size if size > 0 else 0.0
         if scale > 0 and float(np.sum((other - scale * recorded) ** 2)) > SHAPE_MATTERS**2 * size:
             found.append(other)
