@@ -291,7 +291,7 @@ def cannot_tell() -> dict[str, Any]:
         for name, _, _ in CHECKS
     ]
     imprint = next(row for row in checks if row["check"] == "init_imprint")
-    imprint["outcome"] = "cannot_tell"
+    imprint |= {"outcome": "cannot_tell", "observation": "unknown"}
     imprint["planted"] = [planted("unrelated_start", "fresh"), planted("anchored", "pulled", found=31)]
     imprint["reasons"] = [{"code": "policy.no_power", "values": {}}]
     weights = next(row for row in checks if row["check"] == "bytes")

@@ -112,7 +112,6 @@ def test_hostile_names_stay_text(lang: str) -> None:
     made["parameters"]["against"] = [HOSTILE]
     made["software"] = {HOSTILE: HOSTILE}
     made["jokbo"] = HOSTILE
-    made["verdict"]["policy"]["name"] = HOSTILE
     html = render_record_html(made, lang=lang)
     page = Page(html)
     assert not page.all("script")
