@@ -157,7 +157,7 @@ def _places(opened: Sequence[OpenedCheckpoint]) -> dict[str, tuple[str, int | No
     return found
 
 
-def _choose(record: Record, groups: Mapping[str, _Group]) -> dict[str, Int64[np.ndarray, " rows"]]:
+def _choose(record: Record, groups: Mapping[str, _Group]) -> dict[str, Int64[np.ndarray, " _"]]:
     """Rows of each group, ascending; checkpoints whose sampled rows share none with the others are dropped."""
     allowed = {key: _allowed(group) for key, group in groups.items()}
     cost = {key: sum(_row_bytes(group, h) for h in group.holders) for key, group in groups.items()}
@@ -241,9 +241,9 @@ def _read(
     opened: Sequence[OpenedCheckpoint],
     files: Mapping[int, RowsFile],
     groups: Mapping[str, _Group],
-    chosen: Mapping[str, Int64[np.ndarray, " rows"]],
-) -> dict[str, list[Float32[np.ndarray, "rows cols"]]]:
-    found: dict[str, list[Float32[np.ndarray, "rows cols"]]] = {key: [] for key in groups}
+    chosen: Mapping[str, Int64[np.ndarray, " _"]],
+) -> dict[str, list[Float32[np.ndarray, "_ _"]]]:
+    found: dict[str, list[Float32[np.ndarray, "_ _"]]] = {key: [] for key in groups}
     for k, member in enumerate(opened):
         held = [(key, h) for key, g in groups.items() for h in g.holders if h.checkpoint == k]
         if member.model is None:

@@ -66,7 +66,7 @@ GRANTED = 0.6
 EXCUSES = (EventKind.ROLLBACK, EventKind.DATA_CHANGE, EventKind.LOG_EDIT)
 
 
-Noise = tuple[Float64[np.ndarray, " n"], ...]
+Noise = tuple[Float64[np.ndarray, " _"], ...]
 """Noise by quarter of the run."""
 
 
@@ -80,15 +80,15 @@ class Echo:
         One array a quarter; `second` is empty where nothing says how much to expect.
     """
 
-    logged: tuple[Float64[np.ndarray, " n"], ...]
-    reference: tuple[Float64[np.ndarray, " n"], ...]
-    second: tuple[Float64[np.ndarray, " n"], ...]
+    logged: tuple[Float64[np.ndarray, " _"], ...]
+    reference: tuple[Float64[np.ndarray, " _"], ...]
+    second: tuple[Float64[np.ndarray, " _"], ...]
 
-    def strength(self, logged: tuple[Float64[np.ndarray, " n"], ...]) -> float:
+    def strength(self, logged: tuple[Float64[np.ndarray, " _"], ...]) -> float:
         """Fisher's z of the correlations with the reference, joined; standard normal where there is no echo."""
         return _joined([_z(a, b) for a, b in zip(logged, self.reference, strict=True)])
 
-    def honest_log_pvalue(self, logged: tuple[Float64[np.ndarray, " n"], ...]) -> float | None:
+    def honest_log_pvalue(self, logged: tuple[Float64[np.ndarray, " _"], ...]) -> float | None:
         """Log p-value of so little echo in an honest record; None where nothing says how much to expect."""
         if not self.second:
             return None
@@ -167,8 +167,8 @@ def _echo(
         if price > context.flops:
             raise CannotRun("too_slow", needed=price, allowed=context.flops)
     foreign = foreign_reference(material, batches, context)
-    own: list[list[Float64[np.ndarray, " n"]]] = []
-    others: list[Float64[np.ndarray, " n"]] = []
+    own: list[list[Float64[np.ndarray, " _"]]] = []
+    others: list[Float64[np.ndarray, " _"]] = []
     for part, near in zip(parts, pairs, strict=True):
         wide = np.arange(max(part[0] - WINDOW, 0), min(part[-1] + WINDOW + 1, len(steps)))
         inside = np.isin(wide, part)
@@ -188,7 +188,7 @@ def _echo(
     return Echo(tuple(logged), tuple(each[0] for each in found), complete), name
 
 
-def _hears(others: list[Float64[np.ndarray, " n"]], own: list[list[Float64[np.ndarray, " n"]]]) -> bool:
+def _hears(others: list[Float64[np.ndarray, " _"]], own: list[list[Float64[np.ndarray, " _"]]]) -> bool:
     """Whether a model of others finds the same batches hard: one of another tokenizer hears nothing of them."""
     if not all(own):
         return True
@@ -212,8 +212,8 @@ def _noise(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
 
 
 def _cut(
-    values: Float64[np.ndarray, " n"], parts: list[Int64[np.ndarray, " k"]]
-) -> list[Float64[np.ndarray, " k"]]:
+    values: Float64[np.ndarray, " n"], parts: list[Int64[np.ndarray, " _"]]
+) -> list[Float64[np.ndarray, " _"]]:
     noise = _noise(values)
     return [noise[part] for part in parts]
 
@@ -224,10 +224,10 @@ def _result(echo: Echo, reference: str, context: CheckContext, rng: np.random.Ge
     spread = max(float(np.std(shuffles)), 1.0)
     middle = float(np.mean(shuffles))
 
-    def echoes(logged: tuple[Float64[np.ndarray, " n"], ...]) -> bool:
+    def echoes(logged: tuple[Float64[np.ndarray, " _"], ...]) -> bool:
         return float(log_ndtr(-(echo.strength(logged) - middle) / spread)) <= FOUND_LOG_PVALUE
 
-    def found(logged: tuple[Float64[np.ndarray, " n"], ...]) -> bool:
+    def found(logged: tuple[Float64[np.ndarray, " _"], ...]) -> bool:
         honest = echo.honest_log_pvalue(logged)
         return not echoes(logged) if honest is None else honest <= FOUND_LOG_PVALUE
 

@@ -93,7 +93,7 @@ class Material:
             raise CannotRun("bad_order", missing=["order"], update=update)
         return np.asarray(windows[chosen], dtype=np.int64)
 
-    def segment(self, start: int, stop: int) -> list[Int64[np.ndarray, "sequences length"]] | None:
+    def segment(self, start: int, stop: int) -> list[Int64[np.ndarray, "_ length"]] | None:
         """Batches of the updates that lead from checkpoint `start` to `stop`; None where one is missing."""
         found = [self.batch(update) for update in range(start + 1, stop + 1)]
         kept = [batch for batch in found if batch is not None]
