@@ -43,3 +43,9 @@ def test_another_set_of_checks_is_refused_by_name():
     document["parameters"]["methods"] = 99
     with pytest.raises(EvidenceError, match="set 99 of the checks, and this version has set 1"):
         verify_audit(document, RECORD)
+
+
+def test_a_field_named_twice_is_refused():
+    data = FROZEN[-1].read_bytes().replace(b'{"checkpoints"', b'{"jokbo":"9","checkpoints"', 1)
+    with pytest.raises(EvidenceError, match="named twice in one object"):
+        parse_audit(data, where="audit")
