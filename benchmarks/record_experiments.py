@@ -69,6 +69,13 @@ def costly(results: list[dict[str, Any]], replays: int, plants: int) -> Iterator
         yield Job("honest", kind, 0, replay=True, n_plants=plants)
 
 
+def slim(result: dict[str, Any]) -> dict[str, Any]:
+    """What the tables rest on: the plants of every check would make the file several times as long."""
+    told = ("outcome", "observation", "log10_pvalue")
+    checks = {name: {key: row[key] for key in told} for name, row in result["checks"].items()}
+    return result | {"checks": checks}
+
+
 def trained_kinds() -> tuple[str, ...]:
     """Forgeries that are trained."""
     from zoo.record.forge_train import KINDS as ANCHORED
@@ -133,7 +140,8 @@ def main() -> int:
         target = arguments.markdown.with_name(arguments.markdown.stem + suffix)
         target.write_text(page(results, problems, language), encoding="utf-8")
     table = arguments.markdown.with_suffix(".json")
-    table.write_text(json.dumps({"seed": SEED, "results": results}, sort_keys=True) + "\n", encoding="utf-8")
+    kept = json.dumps({"seed": SEED, "results": [slim(row) for row in results]}, sort_keys=True)
+    table.write_text(kept + "\n", encoding="utf-8")
     print("\n".join(problems) or "no honest run is called inconsistent, and no forgery is missed in silence")
     return 1 if problems else 0
 
