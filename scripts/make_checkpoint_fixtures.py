@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -91,8 +92,19 @@ def cut_by_rows() -> None:
         mp.spawn(rank, args=(2, str(DATA / "dcp-rows"), f"{folder}/meeting"), nprocs=2)
 
 
+def member_by_name() -> None:
+    """A distributed checkpoint with an enumeration's member as only Python 3.11.0 to 3.11.3 write it."""
+    if not (3, 11) <= sys.version_info[:3] < (3, 11, 4):
+        return
+    folder = DATA / "dcp-python-3.11.2"
+    shutil.rmtree(folder, ignore_errors=True)
+    state = {"w": torch.ones(3, 2, dtype=torch.bfloat16), "v": torch.arange(4.0)}
+    dcp.save(state, checkpoint_id=folder, no_dist=True)
+
+
 if __name__ == "__main__":
     DATA.mkdir(parents=True, exist_ok=True)
     optimizer_states()
     one_rank()
+    member_by_name()
     cut_by_rows()
