@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint test-full calibration benchmark side-by-side bench record-experiments record-bench clean
+.PHONY: demo test lint test-full calibration benchmark side-by-side bench record-experiments record-bench fingerprint-bench register-bench tree-bench cluster-cost hearing-demo hearing-load clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/jokbo demo --output demo-output
@@ -42,6 +42,31 @@ record-experiments: $(VENV)/full.stamp
 # A log of a million steps and twenty metrics: read, and audited whole.
 record-bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.record_speed
+
+# Fingerprints: sizes, power beside full comparisons, calibration.
+fingerprint-bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.fingerprint_power --write
+
+# A register of 10,000: seconds, memory, and what the prefilter drops.
+register-bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.register_search
+
+# The zoo and its transforms as one family tree.
+tree-bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.family_tree
+
+# Bytes, requests and hours for 10,000 models of 8B.
+cluster-cost: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.cluster_cost
+
+# A rehearsal over zoo models: a false and a true claim, from the first entry to the archive.
+hearing-demo: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.hearing_demo
+
+# 2,500 readers, 5 events and 100 votes a second, for a minute; then again, with a kill.
+hearing-load: $(VENV)/full.stamp
+	$(BIN)/python -m benchmarks.hearing_load --markdown docs/reference/hearing-load.md
+	$(BIN)/python -m benchmarks.hearing_load --kill
 
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12), (3, 13)})' || \

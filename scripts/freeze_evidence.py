@@ -1,7 +1,7 @@
 """Freeze evidence at a release: `python scripts/freeze_evidence.py`.
 
-Writes evidence on pairs of the zoo to ``tests/compat/evidence/<version>-<pair>.json``, and an audit of
-the zoo's record to ``tests/compat/audits``. Files of earlier versions are never touched: every later
+Writes evidence on pairs of the zoo to ``tests/compat/evidence/<version>-<pair>.json``, an audit of the zoo's
+record to ``tests/compat/audits``, and fingerprints to ``tests/compat/fingerprints/v<their version>-*``. Files of earlier versions are never touched: every later
 version must still verify them.
 """
 
@@ -14,10 +14,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from jokbo import __version__, compare  # noqa: E402
+from jokbo.lineage.fingerprint import SUFFIX, make_fingerprint  # noqa: E402
 from jokbo.records.audit import audit  # noqa: E402
+from jokbo.views.fingerprint_header import FINGERPRINT_VERSION  # noqa: E402
 
 PAIRS = (("base0", "sft0"), ("base0", "base1"), ("tower-a", "tower-b"), ("gpt2-0", "gpt2-0-sft"))
 
+
+FINGERPRINTS = (("gpt2-0", False), ("gpt2-0-sft", False), ("base0", True))
+"""Model, and whether its fingerprint is private."""
 
 N_PLANTS = 3
 """Plants a check: a frozen audit is there to be repeated often, not to say much."""
@@ -35,6 +40,12 @@ def main() -> None:
     audits.mkdir(parents=True, exist_ok=True)
     seen = audit(ROOT / "zoo" / "records" / "small", seed=7, replay=False, n_plants=N_PLANTS)
     (audits / f"{__version__}-small.json").write_bytes(seen.to_json())
+    fingerprints = ROOT / "tests" / "compat" / "fingerprints"
+    fingerprints.mkdir(parents=True, exist_ok=True)
+    for name, private in FINGERPRINTS:
+        made = make_fingerprint(models / name, private=private)
+        form = "private" if private else "rows"
+        made.write(fingerprints / f"v{FINGERPRINT_VERSION}-{name}-{form}{SUFFIX}")
 
 
 if __name__ == "__main__":

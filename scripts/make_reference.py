@@ -1,15 +1,16 @@
 """Write the reference pages from the code: `python scripts/make_reference.py` (``--check`` only compares).
 
 The schemas, the command line, the test catalogue and the checks on records are documented where
-they are made; these pages show it. Korean descriptions of the schemas are in ``reference_texts.toml``
-and ``record_reference_texts.toml`` beside this script, by their English text; one that is missing
-stops the script.
+they are made; these pages show it. Korean descriptions of the schemas are in ``reference_texts.toml``,
+``record_reference_texts.toml`` and ``register_reference_texts.toml`` beside this script, by their
+English text; one that is missing stops the script.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -45,6 +46,7 @@ def texts(name: str) -> dict[str, Any]:
 
 TEXTS = texts("reference_texts")
 RECORD_TEXTS = texts("record_reference_texts")
+REGISTER_TEXTS = texts("register_reference_texts")
 
 
 def translations(words: Mapping[str, Any]) -> dict[str, str]:
@@ -64,39 +66,60 @@ def descriptions(rule: Any) -> Iterator[str]:
             yield from descriptions(value)
 
 
-def type_of(rule: Rule, heads: Mapping[str, str]) -> str:
-    """What a field holds, in a few words."""
+def definition(rule: Rule) -> str:
+    """Name of the definition that a rule refers to."""
+    name: str = rule["$ref"].removeprefix("#/$defs/")
+    return name
+
+
+def type_of(rule: Rule, heads: Mapping[str, str], anchor: Translate = str) -> str:
+    """What a field holds, in a few words; `anchor` gives the anchor of a definition's section."""
     if "$ref" in rule:
-        name = rule["$ref"].removeprefix("#/$defs/")
-        return f"[{name}](#{name})"
+        return f"[{definition(rule)}](#{anchor(definition(rule))})"
     if "anyOf" in rule:
-        return heads["or"].join(type_of(branch, heads) for branch in rule["anyOf"])
+        return heads["or"].join(type_of(branch, heads, anchor) for branch in rule["anyOf"])
     if "const" in rule:
         return f"`{rule['const']}`"
     if "enum" in rule:
         return ", ".join("null" if value is None else f"`{value}`" for value in rule["enum"])
     if "prefixItems" in rule:
-        return "[" + ", ".join(type_of(each, heads) for each in rule["prefixItems"]) + "]"
+        return "[" + ", ".join(type_of(each, heads, anchor) for each in rule["prefixItems"]) + "]"
     if rule.get("type") == "array":
-        return heads["list"].format(type_of(rule["items"], heads))
+        return heads["list"].format(type_of(rule["items"], heads, anchor))
     if rule.get("type") == "object" and "properties" not in rule and "additionalProperties" in rule:
-        return heads["map"].format(type_of(rule["additionalProperties"], heads))
+        return heads["map"].format(type_of(rule["additionalProperties"], heads, anchor))
     kind = rule["type"]
     return kind if isinstance(kind, str) else heads["or"].join(kind)
 
 
+def inside(rule: Rule) -> tuple[str, Rule] | None:
+    """What is written behind a field's name, and the object whose fields follow below it."""
+    if "$ref" in rule:
+        return None
+    if "properties" in rule:
+        return "", rule
+    for key, written in (("items", "[]"), ("additionalProperties", ".*")):
+        within = inside(rule[key]) if isinstance(rule.get(key), Mapping) else None
+        if within is not None:
+            return written + within[0], within[1]
+    return next(filter(None, map(inside, rule.get("anyOf", ()))), None)
+
+
 def table(
-    rule: Rule, whole: Rule, heads: Mapping[str, str], say: Translate, prefix: str = ""
+    rule: Rule,
+    whole: Rule,
+    heads: Mapping[str, str],
+    say: Translate,
+    prefix: str = "",
+    anchor: Translate = str,
 ) -> Iterator[str]:
     """Rows of an object, those of objects inside it below."""
     for name, each in rule["properties"].items():
-        described = (
-            each.get("description") or whole["$defs"][each["$ref"].removeprefix("#/$defs/")]["description"]
-        )
-        yield f"| `{prefix}{name}` | {type_of(each, heads)} | {say(described)} |"
-        inner = each.get("items", each) if "$ref" not in each else each
-        if "properties" in inner:
-            yield from table(inner, whole, heads, say, f"{prefix}{name}{'[]' if 'items' in each else ''}.")
+        described = each.get("description") or whole["$defs"][definition(each)]["description"]
+        yield f"| `{prefix}{name}` | {type_of(each, heads, anchor)} | {say(described)} |"
+        within = inside(each)
+        if within is not None:
+            yield from table(within[1], whole, heads, say, f"{prefix}{name}{within[0]}.", anchor)
 
 
 def schema_page(whole: Rule, words: Mapping[str, Any], lang: str) -> str:
@@ -116,6 +139,50 @@ def schema_page(whole: Rule, words: Mapping[str, Any], lang: str) -> str:
             lines += [*head, *table(rule, whole, heads, say), ""]
         elif "pattern" in rule:
             lines += [f"`{rule['pattern']}`", ""]
+    return "\n".join(lines)
+
+
+def to_anchor(heading: str) -> str:
+    """The anchor that a heading gets on a page."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def documents_page(page: str, lang: str) -> str:
+    """Several schemas as tables on one page, a section each."""
+    words = REGISTER_TEXTS
+    heads, about = words[lang], words["page"][page][lang]
+    known = translations(words) if lang == "ko" else {}
+    documents = [each for each in words["document"] if each["page"] == page]
+    headings = {each["name"]: each[lang]["heading"] for each in documents}
+    lines = [f"# {about['title']}", "", MADE, "", heads["other"].format(page), "", about["intro"].strip(), ""]
+
+    def say(text: str) -> str:
+        return text if lang == "en" else known[text]
+
+    for document in documents:
+        name, elsewhere = document["name"], document.get("elsewhere", {})
+        whole = json.loads((ROOT / "src" / "jokbo" / document["schema"]).read_text(encoding="utf-8"))
+
+        def anchor(inner: str, name: str = name, elsewhere: Mapping[str, str] = elsewhere) -> str:
+            place: str = elsewhere.get(inner, f"{name} {inner}")
+            return to_anchor(headings.get(place, place))
+
+        def fields(rule: Rule, whole: Rule = whole, anchor: Translate = anchor) -> Iterator[str]:
+            yield from (f"| {heads['field']} | {heads['type']} | {heads['meaning']} |", "|---|---|---|")
+            yield from (*table(rule, whole, heads, say, anchor=anchor), "")
+            optional = [key for key in rule["properties"] if key not in rule.get("required", ())]
+            if optional:
+                yield from (heads["optional"].format(", ".join(f"`{key}`" for key in optional)), "")
+
+        lines += [f"## {headings[name]}", "", document[lang]["intro"].strip(), "", *fields(whole)]
+        for inner, rule in whole.get("$defs", {}).items():
+            if inner in elsewhere:
+                continue
+            lines += [f"### {name} {inner}", "", say(rule["description"]), ""]
+            if "properties" in rule:
+                lines += fields(rule)
+            elif "pattern" in rule:
+                lines += [f"`{rule['pattern']}`", ""]
     return "\n".join(lines)
 
 
@@ -217,6 +284,10 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "record-audit.ko.md": lambda: schema_page(audit_schema(), RECORD_TEXTS, "ko"),
     "record-checks.md": lambda: checks_page("en"),
     "record-checks.ko.md": lambda: checks_page("ko"),
+    "register-documents.md": lambda: documents_page("register-documents", "en"),
+    "register-documents.ko.md": lambda: documents_page("register-documents", "ko"),
+    "claim.md": lambda: documents_page("claim", "en"),
+    "claim.ko.md": lambda: documents_page("claim", "ko"),
     "cli.md": cli_page,
     "tests.md": tests_page,
 }

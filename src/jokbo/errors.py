@@ -12,7 +12,8 @@
         │   ├── OfflineError    --offline, and the bytes are not in the cache
         │   ├── TransferError   the connection broke or the server kept refusing
         │   ├── RangeError      the server did not answer the range that was asked for
-        │   └── ChangedError    the file changed while it was being read
+        │   ├── ChangedError    the file changed while it was being read
+        │   └── RowsAbsentError a fingerprint does not hold the rows that were asked for
         ├── FormatError         bytes were read and do not follow their format
         ├── WeightsError        numbers no trained model holds: NaN, infinity, nothing at all
         ├── ArchitectureError   configuration and tensors contradict each other
@@ -67,6 +68,10 @@ class RangeError(SourceError):
 
 class ChangedError(SourceError):
     """The file changed between two reads."""
+
+
+class RowsAbsentError(SourceError):
+    """A fingerprint holds some rows of a model, and others were asked for."""
 
 
 class FormatError(InputError):

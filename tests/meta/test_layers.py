@@ -21,6 +21,7 @@ LAYERS = (
     ("evidence",),
     ("lineage", "records"),
     ("report",),
+    ("hearing",),
     ("cli",),
 )
 """From the ground up; a module imports only from its own layer and those before it."""

@@ -20,6 +20,11 @@ COMMANDS = {
     "report": "Show evidence again, in the terminal or as a page.",
     "population": "Score known-independent models, as a population for the calibrated tests.",
     "parents": "Find which models a merge draws on, and describe how they seem mixed.",
+    "fingerprint": "Keep a few rows of a model in a file of some megabytes.",
+    "registry": "Keep the fingerprints of known models.",
+    "search": "Hold a model against every registered one.",
+    "tree": "Find who descends from whom among many models.",
+    "watch": "Fingerprint what an organisation publishes, and report what changed.",
     "record": "Pack, inspect, audit and commit to a training record.",
     "demo": "Compare two derived and two independent models that come with Jokbo.",
 }

@@ -112,10 +112,11 @@ def progress_line(quiet: bool) -> Iterator[ProgressLine | None]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a result file; a failure is the caller's to fix, not a crash."""
+    """Write a result file, whole or not at all; a failure is the caller's to fix, not a crash."""
     from jokbo.errors import UsageError
+    from jokbo.sources.whole_files import write_whole
 
     try:
-        path.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}. Choose another place.") from None

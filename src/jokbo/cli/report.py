@@ -1,4 +1,4 @@
-"""``jokbo report EVIDENCE.json``."""
+"""``jokbo report DOCUMENT``: whatever a command wrote with --json, shown again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class Shown:
 @click.option("--json", "as_json", is_flag=True, help="Print the document itself, checked.")
 @language_option
 def command(evidence: Path, html_file: Path | None, as_json: bool, lang: str | None) -> int:
-    """Show evidence, or the audit of a training record, again: in the terminal, or as a page with --html."""
+    """Show a comparison, a search, a family tree or the audit of a training record again.
+
+    In the terminal, or as a page with --html.
+    """
     document = _read(evidence)
     spoken = language(lang)
     if html_file is not None:
@@ -47,7 +50,15 @@ def command(evidence: Path, html_file: Path | None, as_json: bool, lang: str | N
 
 
 def _read(place: Path) -> Shown:
-    """Read a document of either kind; which one it is, its schema says."""
+    """Read a document of any kind; which one it is, its schema says."""
+    from jokbo.cli.lineage_document import schema_of, shown_search, shown_tree
+    from jokbo.lineage.graph.document import SCHEMA as TREE
+    from jokbo.lineage.search_document import SCHEMA as SEARCH
+
+    kinds = {SEARCH: shown_search, TREE: shown_tree}
+    kind = kinds.get(schema_of(place) or "")
+    if kind is not None:
+        return Shown(*kind(place))
     audit = _read_audit(place)
     if audit is not None:
         return audit

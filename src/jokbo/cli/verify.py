@@ -1,8 +1,9 @@
-"""``jokbo verify DOCUMENT``: evidence of a comparison, or a document about a training record."""
+"""``jokbo verify DOCUMENT``: evidence of a comparison, a search, or a document about a training record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Certificates of a time stamp authority that the audit was given; may be repeated.",
 )
+@click.option(
+    "--registry",
+    type=click.Path(path_type=Path),
+    help="The register that a search was made in, if not the default.",
+)
 @click.option("--against", multiple=True, help="A model that the audit was given; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @language_option
@@ -54,6 +60,7 @@ def command(
     record: Path | None,
     keys: tuple[Path, ...],
     tsa: tuple[Path, ...],
+    registry: Path | None,
     against: tuple[str, ...],
     as_json: bool,
     lang: str | None,
@@ -64,9 +71,9 @@ def command(
 ) -> int:
     """Run what a piece of evidence claims again, and say whether it holds.
 
-    Also verifies, offline, what `jokbo record` writes: an audit (with --record it is repeated), a chain
-    of commitments, a DSSE envelope or in-toto statement, a CycloneDX document. What is not given is not
-    checked, and the answer says so.
+    A search is repeated with its register and its candidate. Also verifies, offline, what `jokbo record`
+    writes: an audit (with --record it is repeated), a chain of commitments, a DSSE envelope or in-toto
+    statement, a CycloneDX document. What is not given is not checked, and the answer says so.
 
     Exit status: 0 it holds; 11 it does not; 2 it cannot be repeated.
     """
@@ -78,28 +85,36 @@ def command(
             adapter_base=adapter_base,
             progress=line,
         )
-        tell = line.tell if line else None
-        if _is_about_a_record(evidence):
-            text, holds = _verify_record_document(
-                evidence,
-                record=record,
-                given={"keys": keys, "tsa_certificates": tsa, "against": against},
-                options=options,
-                tell=tell,
-                as_json=as_json,
-                lang=lang,
-            )
-        else:
-            text, holds = _verify_evidence(
-                evidence,
-                given={"reference": reference, "candidate": candidate, "population": population},
-                options=options,
-                tell=tell,
-                as_json=as_json,
-                lang=lang,
-            )
+        text, holds = _verifier(
+            evidence,
+            pair={"reference": reference, "candidate": candidate, "population": population},
+            search={"registry": registry, "candidate": candidate},
+            record={
+                "record": record,
+                "given": {"keys": keys, "tsa_certificates": tsa, "against": against},
+            },
+        )(options=options, tell=line.tell if line else None, as_json=as_json, lang=lang)
     click.echo(text)
     return 0 if holds else 11
+
+
+def _verifier(
+    document: Path, *, pair: dict[str, Any], search: dict[str, Any], record: dict[str, Any]
+) -> Callable[..., tuple[str, bool]]:
+    """What repeats a document of its kind, with what was given for that kind."""
+    from jokbo.cli.lineage_document import refuse_tree, schema_of
+    from jokbo.cli.verify_search import verify_search_file
+    from jokbo.lineage.graph.document import SCHEMA as TREE
+    from jokbo.lineage.search_document import SCHEMA as SEARCH
+
+    schema = schema_of(document)
+    if schema == TREE:
+        refuse_tree(document)
+    if schema == SEARCH:
+        return partial(verify_search_file, document, **search)
+    if _is_about_a_record(document):
+        return partial(_verify_record_document, document, **record)
+    return partial(_verify_evidence, document, given=pair)
 
 
 def _is_about_a_record(path: Path) -> bool:

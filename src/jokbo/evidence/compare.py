@@ -63,6 +63,7 @@ def compare(
     budget: str | None = None,
     declared: Sequence[str] = (),
     reference_first: bool = False,
+    among: int = 1,
     bounds: bool = True,
     descriptive: bool = True,
     methods: int = METHODS,
@@ -87,6 +88,9 @@ def compare(
     reference_first : bool
         You vouch that the reference was public before the candidate, by a timestamp or an archive that
         neither side controls. It lifts the guard against references made to match, and enters the evidence.
+    among : int
+        Comparisons that are made in one search or tree: the threshold is multiplied by it, so that the chance
+        of one false accusation among them all stays what the policy allows.
     bounds : bool
         Measure what a clean component would have shown.
     descriptive : bool
@@ -121,11 +125,14 @@ def compare(
     """
     if type(seed) is not int or seed < 0:
         raise UsageError(f"seed is {seed!r}; expected a whole number from 0.")
+    if type(among) is not int or among < 1:
+        raise UsageError(f"among is {among!r}; expected the number of comparisons made, from 1.")
     choices = Choices(
         seed=seed,
         budget=parse_budget(budget),
         declared=tuple(declared),
         reference_first=reference_first,
+        among=among,
         bounds=bounds,
         descriptive=descriptive,
         methods=methods,
@@ -152,6 +159,7 @@ class Choices:
     budget: Budget
     declared: tuple[str, ...]
     reference_first: bool
+    among: int
     bounds: bool
     descriptive: bool
     methods: int
@@ -180,6 +188,7 @@ def _compare(reference: Model, candidate: Model, choices: Choices) -> Comparison
             policy=policy,
             learning=found.learning,
             reference_is_older=choices.reference_first,
+            among=choices.among,
             identical=_identical(reference, candidate),
             declared=choices.declared,
             parameters=candidate.catalog.parameters,
@@ -202,13 +211,16 @@ def _compare(reference: Model, candidate: Model, choices: Choices) -> Comparison
     started = time.perf_counter()
     measured = _bounds(found, verdict, policy, choices) if choices.bounds else {}
     seconds = time.perf_counter() - started if measured else None
-    described = _describe(found, choices.seed, choices.tell) if choices.descriptive else None
+    # The scores need rows that fingerprints do not hold.
+    describes = choices.descriptive and not found.bench.sampled
+    described = _describe(found, choices.seed, choices.tell) if describes else None
     evidence = build_evidence(
         found,
         verdict,
         seed=choices.seed,
         declared=choices.declared,
         reference_first=choices.reference_first,
+        among=choices.among,
         bounds=measured,
         descriptive=described,
         sections=insights.sections,
@@ -287,7 +299,12 @@ def _unread(reference: Model, candidate: Model) -> list[str]:
 
 
 def _identical(reference: Model, candidate: Model) -> bool:
-    """Whether every weight file is known to be the same, by its own digest."""
+    """Whether every weight file is known to be the same, by its own digest.
+
+    The digests that a fingerprint names are somebody's word, and decide nothing.
+    """
+    if reference.sampling is not None or candidate.sampling is not None:
+        return False
     return reference.digest_covers == candidate.digest_covers == "weights" and (
         sorted(_digests(reference)) == sorted(_digests(candidate))
     )
@@ -304,18 +321,19 @@ def _bounds(
     wanted = [f.component for f in verdict.findings if f.status is Status.NO_EVIDENCE]
     if verdict.kind is VerdictKind.IDENTICAL or not wanted:
         return {}
-    kept = choices.cache.load(found, policy, wanted) if choices.cache is not None else None
+    cache = choices.cache if choices.among == 1 else None  # what is kept answers to one threshold
+    kept = cache.load(found, policy, wanted) if cache is not None else None
     if kept is not None:
         return kept
     from jokbo.independence.bounds import plant_bounds
 
-    threshold = policy.log_threshold(verdict.hypotheses)
+    threshold = policy.log_threshold(verdict.hypotheses * choices.among)
     measured = {}
     for component in wanted:
         choices.tell("bounds", str(component))
         measured[component] = plant_bounds(found, component, log_threshold=threshold)
-    if choices.cache is not None:
-        choices.cache.keep(found, policy, measured)
+    if cache is not None:
+        cache.keep(found, policy, measured)
     return measured
 
 

@@ -22,6 +22,7 @@ from jokbo.errors import EvidenceError
 from jokbo.evidence.canonical import canonical_bytes, digest, effect, log10
 from jokbo.evidence.findings import Finding, Verdict
 from jokbo.evidence.schema import SCHEMA, SCHEMAS, check
+from jokbo.formats.strict_json import strict_loads
 from jokbo.independence.base import IndependenceResult
 from jokbo.independence.combine import NO_EVALUE
 from jokbo.independence.examine import Examination
@@ -67,7 +68,7 @@ def parse_evidence(data: bytes, *, where: str = "evidence") -> Evidence:
     if len(data) > MAX_EVIDENCE_BYTES:
         raise EvidenceError(f"{where} is {len(data):,} bytes; evidence has at most {MAX_EVIDENCE_BYTES:,}.")
     try:
-        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = strict_loads(data)
         canonical_bytes(document)  # refuses infinities and lone surrogates, which no output can hold
     except (ValueError, RecursionError) as error:  # JSON errors, and integers of absurd length
         raise EvidenceError(
@@ -83,18 +84,6 @@ def parse_evidence(data: bytes, *, where: str = "evidence") -> Evidence:
     return Evidence(document)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a field twice: two readers would see two documents."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a field is named twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def build_evidence(
     found: Examination,
     verdict: Verdict,
@@ -102,6 +91,7 @@ def build_evidence(
     seed: int,
     declared: Sequence[str],
     reference_first: bool,
+    among: int = 1,
     bounds: Mapping[Component, Sequence[Any]],
     descriptive: Mapping[str, Any] | None,
     sections: Mapping[str, Any] = MappingProxyType({}),
@@ -129,6 +119,8 @@ def build_evidence(
             "plan": asdict(found.bench.plan),
             "declared": sorted(declared),
             "reference_first": reference_first,
+            **({"among": among} if among > 1 else {}),
+            **({"salt": found.bench.lot.salt} if found.bench.sampled else {}),
         },
         "reference": _model(found.bench.reference),
         "candidate": _model(found.bench.candidate),

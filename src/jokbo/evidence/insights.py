@@ -67,16 +67,18 @@ def gather(
     doubtful = {f.component for f in verdict.findings if f.status is Status.INCONCLUSIVE}
     marks: tuple[Mark, ...] = ()
     location = None
-    if dependent:
+    if dependent and not found.bench.private:  # marks and the map are read off rows
         tell("direction", "")
         marks = find_marks(found, dependent)
         location = localise(found, dependent, rulings={f.component: _ruling(f) for f in verdict.findings})
     calibrated: tuple[CalibratedResult, ...] = ()
-    if not dependent:
+    if not dependent and not found.bench.sampled:
         tell("calibrated", "")
         calibrated = calibrated_tests(found, doubtful, population=population)
     models = [ledger.model for ledger in found.bench.ledgers]
-    tokenizer = tokenizer_lineage(models[0].vocabulary, models[1].vocabulary)
+    # A fingerprint holds some tokens, and their share says nothing of the tokenizers.
+    whole = not found.bench.sampled
+    tokenizer = tokenizer_lineage(models[0].vocabulary, models[1].vocabulary) if whole else None
     return Insights(
         marks,
         calibrated,

@@ -42,6 +42,7 @@ def decide(
     policy: Policy,
     learning: dict[str, SharedLearning],
     reference_is_older: bool | None,
+    among: int = 1,
     identical: bool = False,
     declared: Collection[str] = (),
     parameters: int,
@@ -58,6 +59,8 @@ def decide(
         By tower.
     reference_is_older : bool or None
         Whether third-party dates put the reference first; None where there are none.
+    among : int
+        Comparisons of one search or tree, all of them paid for.
     identical : bool
         Every weight file has the same digest.
     declared : collection of str
@@ -74,10 +77,10 @@ def decide(
         Calibrated evidence of dependence: with any there is no "no evidence", and never more than that.
     """
     tested = [case for case in cases if case.evidence is not None]
-    findings = _judge_all(cases, policy, len(tested), reference_is_older)
+    findings = _judge_all(cases, policy, len(tested) * among, reference_is_older)
     findings = _guard_basis(_settle_with_body(findings, learning, policy), policy, reference_is_older)
     kind = VerdictKind.IDENTICAL if identical else _overall(findings, learning)
-    gaps = [*_gaps(findings), *unread]
+    gaps = [*_gaps(findings), *_unshown(findings), *unread]
     if kind is VerdictKind.NO_EVIDENCE and (gaps or calibrated):
         kind = VerdictKind.INCONCLUSIVE
     if kind is VerdictKind.COMMON_LINEAGE and reference_is_older and direction == "candidate_from_reference":
@@ -282,14 +285,15 @@ def _guard_basis(findings: list[Finding], policy: Policy, older: bool | None) ->
 
     It stands beside an inherited component of its tower, or with a date; by itself its
     cosine must be one that no relabelling reaches. Channels of trained embeddings are not
-    random rows, so the level is never below the one that reuse needs.
+    random rows, so the level is never below the one that reuse needs. Gains can be moved into the rows that
+    follow them and routers shifted, so norms and routers can be made equal outright and never stand alone.
     """
     towers = {f.component.tower for f in findings if f.status is Status.INHERITED}
     guarded = []
     for f in findings:
         if f.status is Status.SHARED_BASIS and f.component.tower not in towers and not older:
             effect, level = f.effect_size or 0.0, max(f.relabelling_level or 1.0, policy.min_reuse_cosine)
-            if effect < level:
+            if effect < level or f.component.kind in (ComponentKind.NORMS, ComponentKind.ROUTER):
                 f = replace(f, status=Status.INCONCLUSIVE, reasons=(*f.reasons, _guard(effect, level)))
         guarded.append(f)
     return guarded
@@ -331,6 +335,16 @@ def _gaps(findings: Sequence[Finding]) -> list[str]:
         and f.status is Status.NOT_COMPARABLE
         and f.component not in compared
     ]
+
+
+def _unshown(findings: Sequence[Finding]) -> list[str]:
+    """What a private fingerprint does not show, where that is the larger half of either model."""
+    hidden = [f for f in findings if f.reasons and f.reasons[0].code == "private_fingerprint"]
+    for side in (0, 1):
+        if 2 * sum(f.parameters[side] for f in hidden) > sum(f.parameters[side] for f in findings):
+            named = [str(f.component) for f in hidden]
+            return [name for name in named if name not in _gaps(findings)]
+    return []
 
 
 def _main_tower(findings: Sequence[Finding], side: int = 1) -> str:

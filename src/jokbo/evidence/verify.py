@@ -14,6 +14,7 @@ from jokbo.evidence.evidence import MAX_EVIDENCE_BYTES, Evidence, parse_evidence
 from jokbo.evidence.schema import check
 from jokbo.independence.calibrated import Population, read_population, zoo_population
 from jokbo.sources.base import OpenOptions
+from jokbo.views.fingerprint_header import FINGERPRINT
 from jokbo.views.model import Model, open_model
 
 
@@ -127,6 +128,7 @@ def verify(
             budget=None if budget == "default" else budget,
             declared=parameters["declared"],
             reference_first=parameters["reference_first"],
+            among=parameters.get("among", 1),
             bounds=any(row["bounds"] for row in document["components"]),
             descriptive=document["descriptive"] is not None,
             methods=parameters.get("methods", 1),
@@ -168,6 +170,16 @@ def _check_identity(side: Mapping[str, Any], model: Model, which: str) -> None:
         raise EvidenceError(
             f"the {which} is not the model that the evidence names: expected digest {side['digest'][:16]}…, "
             f"{model.name} has {model.digest[:16]}…. Give the very files that were compared."
+        )
+    if (side["kind"] == FINGERPRINT) != (model.sampling is not None):
+        compared, given = (
+            ("a fingerprint", "the model itself")
+            if model.sampling is None
+            else ("the model itself", "a fingerprint")
+        )
+        raise EvidenceError(
+            f"the evidence compared {compared} of the {which} {side['name']!r}, and {given} was given: other rows are "
+            f"read of it. Give {compared} with --{which}."
         )
 
 

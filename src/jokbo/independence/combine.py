@@ -157,7 +157,9 @@ def strongest_alignment(
     wanted = frozenset(families)
     found: dict[Alignment, Agreement] = {}
     for result in results:
-        implied = result.family is Family.UNITS and result.alignment is Alignment.ROTATED
+        implied = result.alignment is Alignment.ROTATED and (
+            result.family is Family.UNITS or result.test == "anchored_signs"
+        )
         if (
             result.family not in wanted
             or result.test == "fixed_points"

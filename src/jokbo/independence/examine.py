@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 
 from threadpoolctl import threadpool_limits
 
+from jokbo.errors import RowsAbsentError, UsageError
 from jokbo.independence.base import METHODS, Family
 from jokbo.independence.combine import BODY, ComponentEvidence, combine_component
 from jokbo.independence.exams.attention import AttentionExam
 from jokbo.independence.exams.base import Bench, ExamRecord, Rotation
 from jokbo.independence.exams.channels import NormExam, TableExam
+from jokbo.independence.exams.private_units import PrivateUnitExam
+from jokbo.independence.exams.private_values import PrivateValueExam
 from jokbo.independence.exams.units import UnitExam
 from jokbo.independence.learned import SharedLearning
 from jokbo.independence.plan import Budget, Lot, ReadingPlan
@@ -31,7 +34,10 @@ BLAS_THREADS = 1
 LOG_CLEAR = math.log(1e8)
 """A body component with this much evidence needs no further reading."""
 
-Exam = UnitExam | AttentionExam | TableExam | NormExam
+HELD_BYTES = 1 << 30
+"""More than the exams read of a fingerprint together: no budget holds back what was fetched already."""
+
+Exam = UnitExam | AttentionExam | TableExam | NormExam | PrivateUnitExam | PrivateValueExam
 Progress = Callable[[str, str], None]
 
 
@@ -105,10 +111,13 @@ def examine(
     Examination
     """
     budget = budget or Budget()
+    salt, rows = common_rows(reference, candidate)
+    if rows is not None:
+        plan = rows
     bench = Bench(
-        Ledger(reference, budget_bytes=budget.bytes_of(reference.catalog.data_bytes)),
-        Ledger(candidate, budget_bytes=budget.bytes_of(candidate.catalog.data_bytes)),
-        Lot(seed, reference.digest, candidate.digest),
+        Ledger(reference, budget_bytes=_budget_bytes(reference, budget)),
+        Ledger(candidate, budget_bytes=_budget_bytes(candidate, budget)),
+        Lot(seed, reference.digest, candidate.digest, salt),
         plan or (ReadingPlan(tensor_layers=0) if budget.text == "full" else ReadingPlan()),
         budget,
         methods,
@@ -120,11 +129,44 @@ def examine(
         first = "screen" if budget.last_stage == "screen" else "rows"
         _read_rows(found, first, tell)
         found.stages = (first,)
-        if first == "rows" and not (settled or _settled)(found):
+        if salt is not None:
+            _note_unheld(found)
+        elif first == "rows" and not (settled or _settled)(found):
             _read_tensors(found, tell)
             found.stages = ("rows", "tensors")
     note_learning(found)
     return found
+
+
+def _budget_bytes(model: Model, budget: Budget) -> int:
+    """What may be read of a model: of a fingerprint all that it holds, as often as need be; it is here already."""
+    size = budget.bytes_of(model.catalog.data_bytes)
+    return size if model.sampling is None else max(size, HELD_BYTES)
+
+
+def common_rows(reference: Model, candidate: Model) -> tuple[str | None, ReadingPlan | None]:
+    """The salt and the plan by which fingerprints were made, where one of two models is one.
+
+    Raises
+    ------
+    UsageError
+        Both are, of different salts: they hold different rows.
+    """
+    held = [model.sampling for model in (reference, candidate) if model.sampling is not None]
+    if not held:
+        return None, None
+    if len({sampling.salt for sampling in held}) > 1:
+        raise UsageError(
+            f"{reference.name} and {candidate.name} are fingerprints of different salts, which share no rows. "
+            "Make both with the same --salt, or compare the models themselves."
+        )
+    plan = ReadingPlan(
+        units=min(sampling.units for sampling in held),
+        values=min(sampling.values for sampling in held),
+        rotary=min(sampling.rotary for sampling in held),
+        tokens=min(sampling.tokens for sampling in held),
+    )
+    return held[0].salt, plan
 
 
 _ORDER = (
@@ -145,6 +187,9 @@ def _assign(found: Examination) -> None:
     for component in sorted(names, key=lambda c: (c.tower, _rank(c.kind))):
         missing = [side for side, sizes in enumerate(found.parameters) if component not in sizes]
         source = _source(found, component) if found.bench.methods >= 2 else None
+        if found.bench.private and (source is not None or not missing):
+            _assign_private(found, component, source)
+            continue
         if source is not None:
             found.exams[component] = UnitExam(found.bench, component, source)
         elif missing:
@@ -159,6 +204,16 @@ def _assign(found: Examination) -> None:
             found.exams[component] = TableExam(found.bench, component)
         else:
             found.untested[component] = Reason("no_exact_test")
+
+
+def _assign_private(found: Examination, component: Component, source: Component | None) -> None:
+    """Of models that show Gram matrices alone: MLPs, experts and attention, and nothing else."""
+    if component.kind in (ComponentKind.MLP, ComponentKind.EXPERTS):
+        found.exams[component] = PrivateUnitExam(found.bench, component, source)
+    elif component.kind is ComponentKind.ATTENTION:
+        found.exams[component] = PrivateValueExam(found.bench, component)
+    else:
+        found.untested[component] = Reason("private_fingerprint")
 
 
 def _source(found: Examination, component: Component) -> Component | None:
@@ -178,9 +233,23 @@ def _rank(kind: ComponentKind) -> int:
 def _read_rows(found: Examination, stage: str, tell: Progress) -> None:
     for component, exam in found.exams.items():
         tell(stage, str(component))
-        if isinstance(exam, AttentionExam):
+        if isinstance(exam, AttentionExam | PrivateValueExam):
             exam.tied_layers = _tied_layers(found, component.tower)
-        exam.read_rows(stage)
+        try:
+            exam.read_rows(stage)
+        except RowsAbsentError:  # fingerprints of models that differ in an unforeseen way
+            exam.record.results.clear()
+            exam.record.reason = Reason("fingerprint_holds_rows")
+
+
+def _note_unheld(found: Examination) -> None:
+    """Say of fingerprints what needed more than they hold: whole matrices, and parts of which no row was shared."""
+    for component, exam in found.exams.items():
+        record = exam.record
+        if record.reason is None and not record.results:
+            record.reason = Reason("fingerprint_holds_rows")
+        elif component.kind in BODY and record.reason is None and not found.bench.private:
+            record.notes.append(Reason("fingerprint_lacks_matrices"))
 
 
 def _tied_layers(found: Examination, tower: str) -> dict[int, int]:
@@ -188,7 +257,11 @@ def _tied_layers(found: Examination, tower: str) -> dict[int, int]:
     exam = found.exams.get(Component(tower, ComponentKind.MLP)) or found.exams.get(
         Component(tower, ComponentKind.EXPERTS)
     )
-    return {b.layer: h.layer for b, h in exam.heads.items()} if isinstance(exam, UnitExam) else {}
+    return (
+        {b.layer: h.layer for b, h in exam.heads.items()}
+        if isinstance(exam, UnitExam | PrivateUnitExam)
+        else {}
+    )
 
 
 def _settled(found: Examination) -> bool:

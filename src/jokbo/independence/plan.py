@@ -125,26 +125,52 @@ def parse_budget(text: str | None) -> Budget:
     return Budget(text, size=int(number * powers[unit]))
 
 
+NOMINAL_ROWS = {"units": 64, "values": 32, "rotary": 16, "rows": 512}
+"""Longest window of each purpose in fingerprints: shorter ones open the longer, so that two sizes share rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """The source of every random choice of a comparison: a seed and both digests."""
+    """The source of every random choice of a comparison: a seed and both digests.
+
+    Attributes
+    ----------
+    salt : str or None
+        Where one side is a fingerprint: what its rows were chosen by. *Which* rows, heads and experts are compared
+        then follows from the salt and from the size of the axis alone; everything else is drawn as always.
+    """
 
     seed: int
     reference_digest: str
     candidate_digest: str
+    salt: str | None = None
 
     def draw(self, purpose: str) -> np.random.Generator:
         """A generator for one named purpose; the same in every run."""
         text = f"jokbo-1|{self.seed}|{self.reference_digest}|{self.candidate_digest}|{purpose}"
-        return np.random.Generator(
-            np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
-        )
+        return _generator(text)
 
     def window(self, purpose: str, size: int, length: int) -> Int[np.ndarray, " length"]:
         """`length` neighbouring indices of an axis of `size`: one request a matrix."""
         length = min(length, size)
-        start = int(self.draw(purpose).integers(0, size - length + 1))
+        if self.salt is None:
+            start = int(self.draw(purpose).integers(0, size - length + 1))
+        else:
+            # The same share of the axis in every model: pruned units that kept their order are still near.
+            longest = min(max(NOMINAL_ROWS.get(purpose.rpartition("/")[2], 0), length), size)
+            start = int(self._share(purpose) * (size - longest + 1))
         return np.arange(start, start + length)
+
+    def pick(self, purpose: str, count: int) -> int:
+        """One of `count`."""
+        if self.salt is None:
+            return int(self.draw(purpose).integers(count))
+        return int(self._share(purpose) * count)
+
+    def sample(self, purpose: str, count: int, few: int) -> list[int]:
+        """`few` of `count`, without repetition, ascending."""
+        rng = self.draw(purpose) if self.salt is None else self._fixed(purpose)
+        return sorted(int(k) for k in rng.choice(count, few, replace=False))
 
     def layers(self, purpose: str, layers: list[int], count: int) -> list[int]:
         """`count` layers, one from each stretch of the depth."""
@@ -161,3 +187,15 @@ class Lot:
             return np.arange(size)
         chosen = np.sort(self.draw(purpose).choice(blocks, size=min(count // block, blocks), replace=False))
         return (chosen[:, None] * block + np.arange(block)[None, :]).reshape(-1)
+
+    def _fixed(self, purpose: str) -> np.random.Generator:
+        """By the salt and by tower and axis: a dense MLP and experts of one width give the same rows."""
+        component, _, what = purpose.partition("/")
+        return _generator(f"jokbo-fingerprint-1|{self.salt}|{component.partition('.')[0]}|{what}")
+
+    def _share(self, purpose: str) -> float:
+        return float(self._fixed(purpose).random())
+
+
+def _generator(text: str) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")))

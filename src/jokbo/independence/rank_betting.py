@@ -79,7 +79,7 @@ def rank_betting(
         turned = (
             family is Family.UNITS
         )  # anchors on the channel axis undo a relabelling of rows, not a rotation
-        effects = _gram_effect(reference, candidate) if turned or scores is None else _direct_effect(grams)
+        effects = gram_effect(reference, candidate) if turned or scores is None else _direct_effect(grams)
         alignment = Alignment.ROTATED if turned else Alignment.SAME_BASIS
         results.append((alignment, block, "anchored", rank_bets(*counts, blocks=blocks), effects))
     return [
@@ -109,7 +109,7 @@ def _direct_effect(grams: AxisGrams) -> np.ndarray:
     return np.diagonal(first, axis1=1, axis2=2).mean(axis=1)
 
 
-def _gram_effect(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
+def gram_effect(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     """Cosine of rows that Gram matrices correlated this well imply: G_B = c^2 G_A + noise."""
     m = reference.shape[1]
     above = np.triu_indices(m, 1)

@@ -18,6 +18,7 @@ from typing import Any
 from jokbo.errors import EvidenceError
 from jokbo.evidence import schema as rules
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.formats.strict_json import strict_loads
 from jokbo.records import rejudge
 
 FAMILY = "jokbo.record-audit/"
@@ -38,14 +39,6 @@ def schema() -> Mapping[str, Any]:
     return document
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a field twice: two readers would see two documents."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a field is named twice in one object")
-    return found
-
-
 def parse_audit(data: bytes, where: str = "audit") -> dict[str, Any]:
     """Read an audit that somebody else wrote.
 
@@ -64,7 +57,7 @@ def parse_audit(data: bytes, where: str = "audit") -> dict[str, Any]:
     if len(data) > MAX_AUDIT_BYTES:
         raise EvidenceError(f"{where} is {len(data):,} bytes; expected at most {MAX_AUDIT_BYTES:,}.")
     try:
-        document = json.loads(data, object_pairs_hook=_unique)
+        document = strict_loads(data)
         canonical_bytes(document)  # refuses infinities and lone surrogates, which no output can hold
     except (ValueError, RecursionError) as error:
         raise EvidenceError(

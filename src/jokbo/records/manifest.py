@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 import tomllib
 import unicodedata
@@ -19,6 +18,7 @@ from typing import Any
 
 from jokbo.errors import FormatError
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.formats.strict_json import strict_loads
 from jokbo.records.consistency import check_consistency
 from jokbo.records.declaration import Declaration
 from jokbo.records.record import PackFile
@@ -119,25 +119,11 @@ def parse_json(data: bytes, *, where: str) -> Any:
         It is not JSON, nested too deep, names a field twice, or holds NaN, infinity or an absurd number.
     """
     try:
-        return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return strict_loads(data)
     except RecursionError:
         raise FormatError(f"{where}: nested deeper than any record. {AGAIN}") from None
     except ValueError as error:  # JSON errors, bytes that are not UTF-8, and integers of absurd length
         raise FormatError(f"{where} is not JSON ({error}). {AGAIN}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a field twice: two readers would see two documents."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"the field {brief(twice)} is named twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def parse_manifest(data: bytes, *, where: str = MANIFEST) -> Manifest:

@@ -11,6 +11,7 @@ from jokbo.report.parts import ComponentRow, ModelCard, Section
 from jokbo.report.tables import Table
 from jokbo.report.texts import Texts, clean, name
 from jokbo.report.wording import Document, capital, component_name, model_names, ordered, tower_name
+from jokbo.views.fingerprint_header import FINGERPRINT
 
 MARKS: Mapping[str, str] = {
     "inherited": "●",
@@ -61,6 +62,8 @@ def model_card(document: Document, role: str, t: Texts) -> ModelCard:
     """Who one of the models is."""
     model = document[role]
     covers = "digest_weights" if model["digest_covers"] == "weights" else "digest_headers"
+    if model["kind"] == FINGERPRINT:
+        covers = "digest_claimed"
     family = t("fact.family_unknown") if model["family"] == "unknown" else clean(model["family"])
     facts = [
         (t("fact.source"), t.code("source", model["kind"])),
@@ -134,7 +137,9 @@ def learning(document: Document, t: Texts) -> Section:
 def read(document: Document, t: Texts) -> Section:
     """What was read of both models."""
     names = model_names(document, t)
-    rows, folded, said = [], [], [t("read.lead")]
+    salt = document["parameters"].get("salt")
+    lead = t("read.lead") if salt is None else t("read.lead_fingerprint", salt=clean(salt))
+    rows, folded, said = [], [], [lead]
     for role in ("reference", "candidate"):
         model, ledger = document[role], document[role]["read"]
         share = t.percent(ledger["bytes"] / model["data_bytes"]) if model["data_bytes"] else t("ui.none")
@@ -143,7 +148,7 @@ def read(document: Document, t: Texts) -> Section:
             "bytes": t.bytes(ledger["bytes"]),
             "total": t.bytes(model["data_bytes"]),
             "share": share,
-            "budget": t.bytes(ledger["budget_bytes"]),
+            "budget": t("ui.none") if model["kind"] == FINGERPRINT else t.bytes(ledger["budget_bytes"]),
         }
         counted = t("read.tensors_of", read=t.number(tensors), all=t.number(model["tensors"]))
         rows.append((f"{t(f'ui.{role}')} · {names[role]}", *values.values(), counted))
@@ -181,6 +186,11 @@ def repeat(document: Document, t: Texts) -> Section:
         (t("repeat.seed"), str(parameters["seed"])),
         (t("repeat.budget"), clean(parameters["budget"])),
         (t("repeat.plan"), plan),
+        *(
+            (t(f"repeat.{key}"), clean(str(parameters[key])))
+            for key in ("salt", "among")
+            if key in parameters
+        ),
         (t("repeat.declared"), declared),
         (t("repeat.policy"), t("repeat.policy_value", name=clean(policy["name"]), version=policy["version"])),
     ]

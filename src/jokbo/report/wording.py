@@ -8,6 +8,7 @@ from typing import Any
 
 from jokbo.report.parts import Headline, KeyNumber, Section
 from jokbo.report.texts import MAX_POWER, Texts, clean, name
+from jokbo.views.fingerprint_header import FINGERPRINT
 
 Document = Mapping[str, Any]
 
@@ -183,11 +184,17 @@ def _numbers(document: Document, t: Texts) -> tuple[KeyNumber, ...]:
             t("number.share"), t("ui.none") if share is None else t.percent(share), t("number.share_note")
         ),
         KeyNumber(
-            t("number.read"),
+            t(f"number.read{_sampled(document)}"),
             t.percent(read / total) if total else t("ui.none"),
             t("number.read_note", bytes=t.bytes(read), total=t.bytes(total)),
         ),
     )
+
+
+def _sampled(document: Document) -> str:
+    """What ends the keys of texts that say something else where a model is a fingerprint."""
+    kinds = {document[side]["kind"] for side in ("reference", "candidate")}
+    return "_fingerprint" if FINGERPRINT in kinds else ""
 
 
 def caveats(document: Document, t: Texts) -> Section:
@@ -196,7 +203,8 @@ def caveats(document: Document, t: Texts) -> Section:
     kind, names = verdict["kind"], model_names(document, t)
     groups = by_status(document, t)
     missing = joined(groups.get("not_comparable", []), t)
-    items = []
+    sampled = _sampled(document)
+    items = [t("caveat.fingerprint")] if sampled else []
     if kind in CLEAR:
         items.append(t("caveat.not_independence"))
         items += [t("caveat.not_compared", parts=missing)] if missing else []
@@ -215,8 +223,8 @@ def caveats(document: Document, t: Texts) -> Section:
         items.append(t("caveat.not_accusation"))
         codes = {reason["code"] for c in document["components"] for reason in c["reasons"]}
         guarded = "relabelling_guard" in codes
-        items += [t("caveat.relabelling"), t("caveat.older_needed")] if guarded else []
-        items += [t("caveat.more_rows")] if "below_threshold" in codes and not guarded else []
+        items += [t("caveat.relabelling"), t(f"caveat.older_needed{sampled}")] if guarded else []
+        items += [t(f"caveat.more_rows{sampled}")] if "below_threshold" in codes and not guarded else []
     items.append(t("caveat.not_data"))
     if kind in FOUND and kind != "identical":
         items.append(t("caveat.false_alarm", tries=t.tries(math.log10(verdict["policy"]["min_evalue"] / 2))))

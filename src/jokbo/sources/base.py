@@ -168,10 +168,13 @@ class Source(ABC):
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
-    """How sources are opened; every field but `progress` is a command-line option as well.
+    """How sources are opened; every field but the last three is a command-line option as well.
 
     `base` is the model that an adapter was trained over, in any form that names a model: for adapters whose
     own word for it leads nowhere from here. It is not used for models that are whole.
+    `patience_seconds` is how much longer than usual a server that answers 429 (asked too often) is waited for: long
+    runs wait until a hub's window of minutes ends. `connections` is how many requests of one source are under way at
+    once; None for the usual number.
     """
 
     offline: bool = False
@@ -180,4 +183,6 @@ class OpenOptions:
     endpoint: str | None = None
     token: str | None = field(default=None, repr=False)
     base: str | None = None
+    patience_seconds: float = 0.0
+    connections: int | None = None
     progress: Progress | None = field(default=None, repr=False, compare=False)

@@ -15,7 +15,6 @@ from jokbo.errors import AccessError, NotFoundError, RangeError, SourceError, Us
 from jokbo.sources.base import INDEX_SUFFIXES, WEIGHTS_SUFFIXES, FileInfo, OpenOptions, Source, SourceIdentity
 from jokbo.sources.progress import Progress
 from jokbo.sources.remote import (
-    THREADS,
     Listing,
     Location,
     Refused,
@@ -23,7 +22,7 @@ from jokbo.sources.remote import (
     follow,
     read_validator,
 )
-from jokbo.sources.transport import MAX_REDIRECTS, Transport, is_loopback, shown
+from jokbo.sources.transport import MAX_CONNECTIONS, MAX_REDIRECTS, Transport, is_loopback, shown
 
 FIRST_FILES = (
     "model.safetensors.index.json",
@@ -135,7 +134,12 @@ def open_http(url: str, options: OpenOptions) -> Source:
     return open_cached(
         f"http {_without_user(url)}",
         name=shown(url),
-        build=lambda listing: HttpSource(url, listing=listing, progress=options.progress),
+        build=lambda listing: HttpSource(
+            url,
+            listing=listing,
+            transport=Transport.of_options(options),
+            progress=options.progress,
+        ),
         options=options,
     )
 
@@ -281,7 +285,7 @@ class _Search:
             except Refused as refused:
                 return file, refused, None
 
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(MAX_CONNECTIONS) as pool:
             answers = list(pool.map(one, files))
         for file, _, found in answers:
             self.requests += found.requests if found else 1

@@ -25,7 +25,6 @@ from jokbo.sources.transport import (
     Transport,
     http_error,
     origin,
-    parse_retry_after,
     prepare_hub_library,
     shown,
 )
@@ -95,7 +94,7 @@ class HubSource(RemoteSource):
     @property
     def _token(self) -> str | None:
         """Looked up only when something is sent: reading a saved token may itself use the network."""
-        return self._given_token or _saved_token()
+        return self._given_token or saved_token()
 
     def _ask(self, transport: Transport) -> Listing:
         """Ask the hub for the commit, the files and their digests."""
@@ -118,8 +117,7 @@ class HubSource(RemoteSource):
                 if response is None:
                     raise
                 if response.status_code in RETRIED_STATUSES:
-                    wait = parse_retry_after(response.headers.get("Retry-After"))
-                    raise Again(f"the hub answered {response.status_code}", wait_seconds=wait) from None
+                    raise Again.of_answer(response.status_code, response.headers, who="the hub") from None
                 raise Refused(response.status_code, response.headers) from None
 
         try:
@@ -265,14 +263,20 @@ def open_hub(repository: str, options: OpenOptions) -> Source:
         f"hub {endpoint} {repository}",
         name=repository,
         build=lambda listing: HubSource(
-            repository, endpoint=endpoint, token=options.token, listing=listing, progress=options.progress
+            repository,
+            endpoint=endpoint,
+            token=options.token,
+            listing=listing,
+            transport=Transport.of_options(options),
+            progress=options.progress,
         ),
         options=options,
         immutable=bool(_COMMIT.fullmatch(repository.partition("@")[2])),
     )
 
 
-def _saved_token() -> str | None:
+def saved_token() -> str | None:
+    """What `hf auth login` saved, unless the user forbids its use unasked."""
     prepare_hub_library()
     from huggingface_hub import constants, get_token
 

@@ -23,9 +23,6 @@ from jokbo.sources.plan import cut_answers, merge_reads
 from jokbo.sources.progress import Progress
 from jokbo.sources.transport import MAX_REDIRECTS, Again, Transport, check_downgrade, origin, shown
 
-THREADS = 16
-"""Requests under way at once: 250 requests of 30 ms take half a second, and hubs allow more."""
-
 MAX_GAP_BYTES = 128 << 10
 """A round trip of 30 ms shared by 16 threads costs 2 ms a request; 128 KiB take that long at 64 MB/s."""
 
@@ -152,7 +149,7 @@ class RemoteSource(KeyedSource):
     def _executor(self) -> ThreadPoolExecutor:
         with self._pool_lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="jokbo-read")
+                self._pool = ThreadPoolExecutor(self._transport.connections, thread_name_prefix="jokbo-read")
             return self._pool
 
     def _fetch(self, file: str, piece: ByteRange) -> list[bytes]:

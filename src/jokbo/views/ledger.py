@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from jokbo.sources.base import Read
 from jokbo.views.model import Model
-from jokbo.views.rows import ReadRecord, RowsWish, bytes_wanted, fetch_rows, joined
+from jokbo.views.rows import ReadRecord, RowsWish, bytes_wanted, fetch_rows, joined, rows_held
 
 
 class Ledger:
@@ -34,12 +34,20 @@ class Ledger:
         self._hash = hashlib.sha256()
 
     def affords(self, wishes: Sequence[RowsWish]) -> bool:
-        """Whether the budget still covers these rows."""
+        """Whether the budget still covers these rows, and a fingerprint holds them."""
+        if not rows_held(self.model, wishes):
+            return False
         return self.spent_bytes + bytes_wanted(wishes) <= self.budget_bytes
 
     def fetch(self, wishes: Sequence[RowsWish]) -> list[Float32[np.ndarray, "rows cols"]]:
         """Fetch rows and enter them."""
         return fetch_rows(self.model, wishes, observe=self._enter)
+
+    def note(self, what: str, data: bytes) -> None:
+        """Enter what was used without being read from a tensor: Gram matrices of a private fingerprint."""
+        self._hash.update(f"{what}\0{len(data)}\0".encode())
+        self._hash.update(data)
+        self.spent_bytes += len(data)
 
     def _enter(self, reads: Sequence[Read], answers: Sequence[bytes]) -> None:
         for read, data in zip(reads, answers, strict=True):

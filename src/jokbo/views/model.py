@@ -18,6 +18,8 @@ from jokbo.sources.base import OpenOptions, Source
 
 if TYPE_CHECKING:
     from jokbo.architectures.base import Anatomy
+    from jokbo.views.private_grams import HeldGrams, Place
+    from jokbo.views.sampling import Sampling
     from jokbo.views.tokens import Vocabulary
 
 MAX_CONFIG_BYTES = 4 << 20
@@ -35,12 +37,21 @@ class Model:
         Parsed ``config.json``; None where there is none.
     anatomy : Anatomy
         Which tensor plays which role.
+    sampling : Sampling or None
+        Which rows are held, where this is a fingerprint; None where all are.
+    sampled_vocabulary : Vocabulary or None
+        Of a fingerprint: the tokens whose rows it holds, and no others.
+    grams : mapping of Place to HeldGrams, or None
+        Of a private fingerprint, which holds no rows: Gram matrices of them; None of everything else.
     """
 
     source: Source
     catalog: TensorCatalog
     config: Mapping[str, Any] | None
     anatomy: Anatomy
+    sampling: Sampling | None = None
+    sampled_vocabulary: Vocabulary | None = None
+    grams: Mapping[Place, HeldGrams] | None = None
 
     @property
     def name(self) -> str:
@@ -71,6 +82,8 @@ class Model:
     @cached_property
     def vocabulary(self) -> Vocabulary | None:
         """The tokenizer's tokens by text, or None where no ``tokenizer.json`` is there."""
+        if self.sampling is not None:
+            return self.sampled_vocabulary
         from jokbo.views.tokens import read_vocabulary
 
         return read_vocabulary(self.source, self.catalog.tokenizer)
@@ -100,14 +113,20 @@ def open_model(spec: str | os.PathLike[str] | Source | Model, options: OpenOptio
     from jokbo.architectures.matching import match
     from jokbo.sources.open import open_source
     from jokbo.views.adapters import adapter_file
+    from jokbo.views.fingerprint import is_fingerprint
+    from jokbo.views.fingerprint_header import METADATA_KEY
 
     options = options or OpenOptions()
     source = open_source(spec, options)
     try:
+        if (excerpt := is_fingerprint(source.files)) is not None:
+            return _open_excerpt(source, excerpt)
         if (adapter := adapter_file(source.files)) is not None:
             source, catalog, config = _open_adapter(source, adapter, options)
         else:
             catalog, config = _read_catalog(source)
+            if METADATA_KEY in catalog.metadata:  # a fingerprint under another name
+                return _open_excerpt(source, next(iter(catalog.header_sha256)))
         return Model(source, catalog, config, match(catalog, config))
     except (FormatError, ArchitectureError) as error:
         source.close()
@@ -119,9 +138,21 @@ def open_model(spec: str | os.PathLike[str] | Source | Model, options: OpenOptio
         raise
 
 
+def _open_excerpt(source: Source, file: str) -> Model:
+    """A fingerprint; all of it is read, so the source is done with."""
+    from jokbo.views.fingerprint import open_fingerprint
+
+    model = open_fingerprint(source, file)
+    source.close()
+    return model
+
+
 def _read_catalog(source: Source) -> tuple[TensorCatalog, dict[str, Any] | None]:
-    """Catalog and configuration of a whole model."""
-    catalog = run_plan(choose.plan_catalog(source.files), source)
+    """Catalog and configuration of a whole model; fingerprints that lie beside it are none of its weights."""
+    from jokbo.views.fingerprint import SUFFIX
+
+    files = {name: info for name, info in source.files.items() if not name.endswith(SUFFIX)}
+    catalog = run_plan(choose.plan_catalog(files), source)
     config = read_json(source, "config.json", max_bytes=MAX_CONFIG_BYTES)
     config = config or (dict(catalog.config) if catalog.config is not None else None)
     return unpack(catalog, config), config

@@ -18,6 +18,7 @@ from jokbo.errors import FormatError, WeightsError
 from jokbo.formats.base import RowCodec, TensorEntry
 from jokbo.formats.dtypes import decode
 from jokbo.sources.base import ByteRange, Read
+from jokbo.sources.excerpt import ExcerptSource
 from jokbo.views.model import Model
 
 
@@ -88,6 +89,20 @@ def fetch_rows(
         start += len(plan)
         arrays.append(_assemble(model, wish, plan, data, scales))
     return arrays
+
+
+def rows_held(model: Model, wishes: Sequence[RowsWish]) -> bool:
+    """Whether these rows can be read at all: of a fingerprint, whether it holds them."""
+    if not isinstance(model.source, ExcerptSource):
+        return True
+    if bytes_wanted(wishes) > model.source.held_bytes * max(len(wishes), 1):
+        return False  # before a place is worked out: a file may claim a matrix of any size
+    return model.source.holds([read for wish in wishes for read in _plan(wish)])
+
+
+def reads_of(wish: RowsWish) -> list[Read]:
+    """The byte ranges behind some rows; their bytes, one after another, are those of the rows as they are stored."""
+    return _plan(wish)
 
 
 def bytes_wanted(wishes: Sequence[RowsWish]) -> int:

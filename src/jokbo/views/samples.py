@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Int
 from jokbo.architectures.base import Anatomy, Kind, Part, Role
 from jokbo.views.component import Block
 from jokbo.views.ledger import Ledger
-from jokbo.views.rows import RowsWish
+from jokbo.views.rows import RowsWish, rows_held
 
 UNIT_ROLES = (Role.FFN_GATE, Role.FFN_UP)
 
@@ -133,7 +133,7 @@ class NormVector:
 
 
 def fetch_norms(ledger: Ledger, tower: str, *, channels: int) -> list[NormVector]:
-    """Fetch every norm vector of a tower that has one value a residual channel."""
+    """Fetch every norm vector of a tower that has one value a residual channel; of a fingerprint those it holds."""
     parts = [
         part
         for part in ledger.model.anatomy.parts
@@ -142,6 +142,7 @@ def fetch_norms(ledger: Ledger, tower: str, *, channels: int) -> list[NormVector
         and part.kind in (Kind.WEIGHT, Kind.BIAS)
         and part.axes == ("hidden",)
         and part.shape == (channels,)
+        and rows_held(ledger.model, [RowsWish(part)])
     ]
     if not parts:
         return []

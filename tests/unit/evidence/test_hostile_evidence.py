@@ -42,7 +42,7 @@ def refuse(data: bytes, match: str) -> None:
             "found 'jokbo.evidence/3'. Use the version of Jokbo that wrote it",
         ),
         (b'{"schema": ["jokbo.evidence/1"]}', "expected the schema"),
-        (b'{"schema": "jokbo.evidence/1", "schema": "jokbo.evidence/1"}', "a field is named twice"),
+        (b'{"schema": "jokbo.evidence/1", "schema": "jokbo.evidence/1"}', "is named twice"),
         (b'{"schema": "jokbo.evidence/1", "x": NaN}', "NaN is no JSON number"),
         (b'{"schema": "jokbo.evidence/1", "x": -Infinity}', "-Infinity is no JSON number"),
         (b'{"schema": "jokbo.evidence/1", "x": 1e999}', "is not JSON"),

@@ -28,14 +28,17 @@ from jokbo.independence.bounds.base import (
 from jokbo.independence.bounds.heads import HeadPlants, ValuePlants
 from jokbo.independence.bounds.matched import GatePlants
 from jokbo.independence.bounds.order import OrderMatchPlants
+from jokbo.independence.bounds.private_plants import private_plant
 from jokbo.independence.bounds.reads import (
     aside,
     head_layers,
     head_wishes,
     matched_blocks,
     unit_wishes,
+    unordered,
     whole_units,
     window_units,
+    windowed,
 )
 from jokbo.independence.bounds.tables import OrderPlants, SignPlants
 from jokbo.independence.bounds.turns import Turn, Turns, no_turn
@@ -44,6 +47,8 @@ from jokbo.independence.combine import BODY, STAGES
 from jokbo.independence.examine import BLAS_THREADS, Examination
 from jokbo.independence.exams.attention import AttentionExam
 from jokbo.independence.exams.channels import NormExam, TableExam
+from jokbo.independence.exams.private_units import PrivateUnitExam
+from jokbo.independence.exams.private_values import PrivateValueExam
 from jokbo.independence.exams.units import UnitExam
 from jokbo.independence.grams import normalise, ranks
 from jokbo.independence.norm_pattern import align_norms
@@ -118,6 +123,8 @@ class _Measuring:
             return self._none(self.examination.untested.get(self.component, Reason("not_tested")))
         if exam.record.reason is not None or not exam.record.results:
             return self._none(exam.record.reason or Reason("not_tested"))
+        if isinstance(exam, PrivateUnitExam | PrivateValueExam):
+            return self._private(exam)
         if isinstance(exam, UnitExam):
             found = self._units(exam)
         elif isinstance(exam, AttentionExam):
@@ -126,6 +133,16 @@ class _Measuring:
             found = self._channels(exam)
         nothing = Reason("no_exact_test")
         return {name: found.get(name) or untested(name, nothing) for name in alignments()}
+
+    def _private(self, exam: PrivateUnitExam | PrivateValueExam) -> dict[str, tuple[Bound, ...]]:
+        """Gram matrices see nothing of a rotation, so what is found under one is found without."""
+        rng = self.examination.bench.lot.draw(f"{self.purpose}/{self.component}/cross")
+        plant = private_plant(exam, self._goal(), rng)
+        if isinstance(plant, Reason):
+            return self._none(plant)
+        rotated = self._search(plant, Alignment.ROTATED)
+        found = self._none(Reason("private_fingerprint"))
+        return found | {Alignment.ROTATED: rotated, Alignment.SAME_BASIS: _as(Alignment.SAME_BASIS, rotated)}
 
     def _none(self, reason: Reason) -> dict[str, tuple[Bound, ...]]:
         return {
@@ -169,15 +186,15 @@ class _Measuring:
                 found[heavier] = cosine, replace(scattered, kind=Kind.CONTIGUOUS), scattered
             else:
                 found[heavier] = untested(heavier, reason)
-            unordered = _unordered(exam)
-            if alignment is Alignment.SAME_BASIS and _windowed(exam):
+            by_number = unordered(exam)
+            if alignment is Alignment.SAME_BASIS and windowed(exam):
                 found[alignment] = self._windows(exam, found[heavier])
-            elif unordered is None:
+            elif by_number is None:
                 rows = UnitPlants(exam, self._goal(), rotated=alignment is Alignment.ROTATED)
                 found[alignment] = self._search(rows, alignment, found[heavier])
             else:
                 found[alignment] = (
-                    _as(alignment, found[heavier]) if reason is None else untested(alignment, unordered)
+                    _as(alignment, found[heavier]) if reason is None else untested(alignment, by_number)
                 )
         return found
 
@@ -259,6 +276,8 @@ class _Measuring:
         if exam.record.signs_refused:
             return Reason("signs_refused")
         if not any(r.stage == "tensors" for r in results):
+            if exam.bench.sampled:
+                return Reason("fingerprint_lacks_matrices")
             cut = any(note.code == "budget_excludes_tensors" for note in exam.record.notes)
             if "tensors" in self.examination.stages and not cut:
                 return Reason("heads_not_matched")
@@ -365,24 +384,3 @@ _HEAVIER = {
 
 def _as(alignment: Alignment, bounds: Sequence[Bound]) -> tuple[Bound, ...]:
     return tuple(replace(bound, alignment=alignment) for bound in bounds)
-
-
-def _windowed(exam: UnitExam) -> bool:
-    """Whether windows of units that differ in number were searched, by signs or by order."""
-    record = exam.record
-    by_order = Family.UNITS not in record.local_only and any(
-        r.test == "ordered_subset" and r.stage == "rows" for r in record.results
-    )
-    return exam.window is not None and ((exam.matched and not record.signs_refused) or by_order)
-
-
-def _unordered(exam: UnitExam) -> Reason | None:
-    if exam.grams is None:
-        if exam.window is not None:
-            return Reason("order_not_planted")
-        if exam.counts[0] != exam.counts[1]:
-            return Reason("unit_counts_differ", {"reference": exam.counts[0], "candidate": exam.counts[1]})
-        return Reason("no_unit_symmetry")
-    if exam.grams.cross is None:
-        return Reason("hidden_sizes_differ", {"reference": exam.widths[0], "candidate": exam.widths[1]})
-    return None

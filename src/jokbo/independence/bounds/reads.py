@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from jokbo.architectures.base import Role
+from jokbo.independence.base import Family
 from jokbo.independence.exams.attention import AttentionExam
 from jokbo.independence.exams.base import Bench
 from jokbo.independence.exams.units import UnitExam
 from jokbo.independence.grams import normalise
-from jokbo.views.component import Block
+from jokbo.views.component import Block, Reason
 from jokbo.views.ledger import Ledger
 from jokbo.views.rows import RowsWish
 from jokbo.views.samples import UNIT_ROLES, degenerate, fetch_units
@@ -83,3 +84,25 @@ def head_wishes(exam: AttentionExam, side: int, chosen: list[int]) -> list[RowsW
     anatomy, tower = exam.bench.anatomies[side], exam.component.tower
     parts = [anatomy.find(tower, Role.ATTN_V, layer=layer) for layer in chosen]
     return [RowsWish(part) for part in parts if part is not None]
+
+
+def windowed(exam: UnitExam) -> bool:
+    """Whether windows of units that differ in number were searched, by signs or by order."""
+    record = exam.record
+    by_order = Family.UNITS not in record.local_only and any(
+        r.test == "ordered_subset" and r.stage == "rows" for r in record.results
+    )
+    return exam.window is not None and ((exam.matched and not record.signs_refused) or by_order)
+
+
+def unordered(exam: UnitExam) -> Reason | None:
+    """Why units were not compared by number; None where they were."""
+    if exam.grams is None:
+        if exam.window is not None:
+            return Reason("order_not_planted")
+        if exam.counts[0] != exam.counts[1]:
+            return Reason("unit_counts_differ", {"reference": exam.counts[0], "candidate": exam.counts[1]})
+        return Reason("no_unit_symmetry")
+    if exam.grams.cross is None:
+        return Reason("hidden_sizes_differ", {"reference": exam.widths[0], "candidate": exam.widths[1]})
+    return None

@@ -23,6 +23,7 @@ from jokbo.independence.betting import (
     rank_bets,
 )
 from jokbo.independence.bounds.base import Axis, Goal, Kind, clusters_of, combine_plants, strengths
+from jokbo.independence.bounds.private import GramsWithCross
 from jokbo.independence.combine import STAGES
 from jokbo.independence.exams.units import UnitExam
 from jokbo.independence.grams import AxisGrams
@@ -57,14 +58,14 @@ class UnitPlants:
 
     Parameters
     ----------
-    exam : UnitExam
+    exam : UnitExam, or Gram matrices with cross cosines drawn
         With the grams of its rows.
     goal : Goal
     rotated : bool
         The plant is rotated afterwards: only anchored scores remain, all others count zero.
     """
 
-    def __init__(self, exam: UnitExam, goal: Goal, *, rotated: bool) -> None:
+    def __init__(self, exam: UnitExam | GramsWithCross, goal: Goal, *, rotated: bool) -> None:
         assert exam.grams is not None
         assert exam.grams.cross is not None
         self.grams: AxisGrams = exam.grams

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cache
 from importlib import resources
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jokbo.errors import FormatError, SourceError
+from jokbo.formats.strict_json import strict_loads
 from jokbo.independence.calibrated.base import VERSIONS
 from jokbo.independence.calibrated.population import SCHEMA, Population, PopulationModel
 
@@ -58,7 +58,7 @@ def parse_population(data: bytes, *, where: str) -> Population:
 
     _require(len(data) <= MAX_BYTES, where, f"more than {MAX_BYTES:,} bytes", "a smaller file")
     try:
-        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = strict_loads(data)
     except (ValueError, RecursionError) as error:  # JSON errors, and integers of absurd length
         raise FormatError(f"{where} is not JSON ({str(error)[:MAX_TOLD]}). {NEXT}") from None
     _require(isinstance(document, dict), where, type(document).__name__, "an object")
@@ -128,17 +128,6 @@ def _check(made: Population, where: str) -> None:
 
 def _texts(model: PopulationModel) -> tuple[str, ...]:
     return model.name, model.lineage, model.family, model.digest_covers
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a field is named twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _require(condition: bool, where: str, found: str, expected: str) -> None:

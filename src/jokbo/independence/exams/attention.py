@@ -55,11 +55,14 @@ class AttentionExam:
 
     def __post_init__(self) -> None:
         self.record = ExamRecord(self.component)
+        found = [layers(anatomy, self.component.tower, Role.ATTN_V) for anatomy in self.bench.anatomies]
+        held = [self.bench.held(side, self.component.tower) for side in (0, 1)]
         self.layers = (
-            layers(self.bench.anatomies[0], self.component.tower, Role.ATTN_V),
-            layers(self.bench.anatomies[1], self.component.tower, Role.ATTN_V),
+            [n for n in found[0] if held[0] is None or n in held[0]],
+            [n for n in found[1] if held[1] is None or n in held[1]],
         )
-        self.record.reason = self._compare_shapes()
+        bare = any(all_ and not held_ for all_, held_ in zip(found, self.layers, strict=True))
+        self.record.reason = Reason("fingerprint_holds_rows") if bare else self._compare_shapes()
 
     def _compare_shapes(self) -> Reason | None:
         for mine, where in zip(self.layers, ("reference", "candidate"), strict=True):
@@ -75,9 +78,13 @@ class AttentionExam:
             code = "hidden_sizes_differ" if a[0] == b[0] else "value_rows_differ"
             return Reason(code, {"reference": a[a[0] == b[0]], "candidate": b[a[0] == b[0]]})
         self.record.axes[Family.ATTENTION] = AxisSize(
-            a[0], a[1], a[1] / a[0], basis=max(t.v_head_dim for t in towers) / a[1]
+            a[0], a[1], a[1] / self._fitted(a[0]), basis=max(t.v_head_dim for t in towers) / a[1]
         )
         return None
+
+    def _fitted(self, values: int) -> int:
+        """Value rows that one rotation would have to fit: those of a fingerprint can be foreseen."""
+        return min(values, self.bench.plan.values) if self.bench.sampled else values
 
     def _towers(self) -> tuple[Tower, Tower] | None:
         return self.bench.towers(self.component.tower)
@@ -97,6 +104,9 @@ class AttentionExam:
         count = plan.screen_layers if stage == "screen" else max(map(len, self.layers))
         values = lot.window(f"{self.component}/values", self.record.axes[Family.ATTENTION].n, plan.values)
         chosen = self._choose(count, values)
+        if self.bench.lacks(*(self._wishes(side, mine, values) for side, mine in enumerate(chosen))):
+            self.record.reason = Reason("fingerprint_holds_rows")
+            return
         rows = self._fetch(Role.ATTN_V, chosen, values)
         if self.bench.methods >= 2:
             least = min(effective(layer) for side in rows for layer in side.rows)
@@ -189,7 +199,7 @@ class AttentionExam:
             self.record.notes.append(Reason("rotary_not_tested"))
             return None
         lot, group = self.bench.lot, a.num_heads // max(a.num_kv_heads, 1)
-        head = int(lot.draw(f"{self.component}/head").integers(a.num_kv_heads))
+        head = lot.pick(f"{self.component}/head", a.num_kv_heads)
         dims = lot.window(f"{self.component}/rotary", a.head_dim, self.bench.plan.rotary)
         queries = self._fetch(Role.ATTN_Q, chosen, head * group * a.head_dim + dims)
         keys = self._fetch(Role.ATTN_K, chosen, head * a.head_dim + dims)

@@ -17,6 +17,7 @@ from jokbo.independence.plan import Budget, Lot, ReadingPlan
 from jokbo.independence.rank_betting import LOCAL_BLOCK
 from jokbo.views.component import Component, Reason, shared_tower
 from jokbo.views.ledger import Ledger
+from jokbo.views.rows import rows_held
 
 if TYPE_CHECKING:
     from jokbo.views.rows import RowsWish
@@ -53,6 +54,41 @@ class Bench:
     def towers(self, name: str) -> tuple[Tower, Tower] | None:
         """A tower's facts in both."""
         return shared_tower(*self.anatomies, name)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the rows compared are those of fingerprints, which anybody can foresee."""
+        return self.lot.salt is not None
+
+    @property
+    def private(self) -> bool:
+        """Whether one of them shows Gram matrices and no rows: only what sees these can be tested."""
+        return any(ledger.model.grams is not None for ledger in self.ledgers)
+
+    def held(self, side: int, tower: str) -> frozenset[int] | None:
+        """Layers of one model whose rows can be compared; None for all of them.
+
+        Of models of one depth the same layers, so that they stand side by side.
+        """
+        samplings = [ledger.model.sampling for ledger in self.ledgers]
+        layers = [None if s is None else frozenset(s.layers.get(tower, ())) for s in samplings]
+        towers = self.towers(tower)
+        if towers is not None and towers[0].num_layers == towers[1].num_layers:
+            known = [some for some in layers if some is not None]
+            return frozenset.intersection(*known) if known else None
+        return layers[side]
+
+    def lacks(self, reference: list[RowsWish], candidate: list[RowsWish]) -> bool:
+        """Whether a fingerprint does not hold these rows, whatever the budget."""
+        return not (rows_held(self.reference.model, reference) and rows_held(self.candidate.model, candidate))
+
+    def refusal(
+        self, reference: list[RowsWish], candidate: list[RowsWish], *, over_budget: Reason
+    ) -> Reason | None:
+        """Why these rows cannot be read, the budget by its own code; None where they can."""
+        if self.lacks(reference, candidate):
+            return Reason("fingerprint_holds_rows")
+        return None if self.affords(reference, candidate) else over_budget
 
     def affords(self, reference: list[RowsWish], candidate: list[RowsWish]) -> bool:
         """Whether both budgets cover these rows."""

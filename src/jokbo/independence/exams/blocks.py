@@ -7,9 +7,10 @@ import math
 import numpy as np
 from jaxtyping import Int
 
+from jokbo.independence.exams.base import Bench
 from jokbo.independence.grams import normalise
 from jokbo.independence.layer_grid import LayerGrid
-from jokbo.views.component import Block
+from jokbo.views.component import Block, Component, blocks
 from jokbo.views.ledger import Ledger
 from jokbo.views.rows import RowsWish
 from jokbo.views.samples import UNIT_ROLES
@@ -67,3 +68,33 @@ def affordable(ledger: Ledger, tower: str, wanted: list[Block], index: Int[np.nd
             break
         fit = count
     return fit
+
+
+def held_blocks(
+    bench: Bench, named: tuple[Component, Component]
+) -> tuple[tuple[list[Block], list[Block]], bool]:
+    """The MLPs of a component in both models, of fingerprints those of layers held; whether one holds none of its own.
+
+    Parameters
+    ----------
+    named : pair of Component
+        The reference's and the candidate's.
+    """
+    found = [blocks(anatomy, component) for anatomy, component in zip(bench.anatomies, named, strict=True)]
+    held = [bench.held(side, component.tower) for side, component in enumerate(named)]
+    kept = [
+        [b for b in mine if layers is None or b.layer in layers]
+        for mine, layers in zip(found, held, strict=True)
+    ]
+    bare = any(mine and not some for mine, some in zip(found, kept, strict=True))
+    return (kept[0], kept[1]), bare
+
+
+def lacks_window(
+    bench: Bench, tower: str, chosen: tuple[list[Block], list[Block]], index: Int[np.ndarray, " units"]
+) -> bool:
+    """Whether fingerprints leave nothing of these blocks to compare."""
+    first = [
+        wishes(ledger, tower, mine[:1], index) for ledger, mine in zip(bench.ledgers, chosen, strict=True)
+    ]
+    return not all(chosen) or bench.lacks(*first)

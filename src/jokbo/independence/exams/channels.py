@@ -20,9 +20,10 @@ from jokbo.independence.learned import subspace_overlap
 from jokbo.independence.norm_pattern import align_norms, centred_correlation, norm_pattern
 from jokbo.independence.rank_betting import LOCAL_BLOCK, rank_betting
 from jokbo.views.component import Component, ComponentKind, Reason, both_hold
+from jokbo.views.ledger import Ledger
 from jokbo.views.rows import RowsWish
 from jokbo.views.samples import fetch_matrix_rows, fetch_norms
-from jokbo.views.tokens import match_tokens
+from jokbo.views.tokens import match_tokens, reserved_tokens
 
 SCATTERED_TOKENS = 256
 """Rows read where shared tokens do not lie side by side: each may cost a request."""
@@ -48,6 +49,10 @@ class TableExam:
         What the rows stage read; bounds are planted into them.
     overlap : float or None
         Leading subspace overlap of those rows: learned content in common.
+    unread : Reason or None
+        Why rows were last asked for in vain.
+    kept : float
+        Share of the rows read that carry anything.
     """
 
     bench: Bench
@@ -56,21 +61,31 @@ class TableExam:
     parts: tuple[Part | None, Part | None] = field(init=False)
     rows: tuple[np.ndarray, np.ndarray] | None = None
     overlap: float | None = None
+    unread: Reason | None = None
+    kept: float = 1.0
 
     def __post_init__(self) -> None:
         self.record = ExamRecord(self.component)
-        self.parts = tuple(self._table(anatomy) for anatomy in self.bench.anatomies)  # type: ignore[assignment]
+        self.parts = self._table(0), self._table(1)
         self.record.reason = self._compare_shapes()
 
-    def _table(self, anatomy: object) -> Part | None:
-        from jokbo.architectures.base import Anatomy
+    def _table(self, side: int) -> Part | None:
+        """The first matrix of the component; of routers the first that fingerprints hold."""
+        anatomy, tower = self.bench.anatomies[side], self.component.tower
+        parts = [part for role in _TABLES[self.component.kind] for part in anatomy.select(tower, role)]
+        parts = [part for part in parts if len(part.shape) == 2]
+        if self.bench.sampled:
+            parts.sort(key=lambda part: part.entry.name)  # the order in which fingerprints list them
+        held = self.bench.held(side, tower) if self.component.kind is ComponentKind.ROUTER else None
+        if held is not None:
+            ledgers = self.bench.ledgers
+            parts.sort(key=lambda p: not (p.layer in held and self._held_by_all(p, ledgers)))
+        return parts[0] if parts else None
 
-        assert isinstance(anatomy, Anatomy)
-        for role in _TABLES[self.component.kind]:
-            for part in anatomy.select(self.component.tower, role):
-                if len(part.shape) == 2:
-                    return part
-        return None
+    def _held_by_all(self, part: Part, ledgers: tuple[Ledger, Ledger]) -> bool:
+        """Whether both models hold the matrix at this place."""
+        found = [ledger.model.anatomy.find(part.tower, part.role, layer=part.layer) for ledger in ledgers]
+        return not self.bench.lacks(*([] if p is None else [RowsWish(p)] for p in found))
 
     def _compare_shapes(self) -> Reason | None:
         for part, where in zip(self.parts, ("reference", "candidate"), strict=True):
@@ -93,24 +108,23 @@ class TableExam:
         """Row numbers of both models that stand for the same token, or the same number."""
         a, b = self.parts
         assert a is not None and b is not None
+        vocabularies = [ledger.model.vocabulary for ledger in self.bench.ledgers]
+        if self.bench.sampled and (a.axes[0] != "vocab" or None in vocabularies):
+            return self._numbered(a.shape[0], b.shape[0], count)
         if a.axes[0] == "vocab":
-            models = [ledger.model for ledger in self.bench.ledgers]
             mine, theirs, how = match_tokens(
-                models[0].vocabulary,
-                models[1].vocabulary,
-                reference_rows=a.shape[0],
-                candidate_rows=b.shape[0],
+                *vocabularies, reference_rows=a.shape[0], candidate_rows=b.shape[0]
             )
         elif a.shape[0] == b.shape[0]:
             mine = theirs = np.arange(a.shape[0])
             how = "number"
         else:
             return np.empty(0, int), np.empty(0, int), "none"
+        if self.bench.sampled and how == "text":
+            mine, theirs = self._used(mine, theirs)
         # An accuser may relabel or rotate channels, and may choose which tokens its tokenizer shares.
-        width, length = a.shape[1], len(mine)
-        rotation = width / length if length >= MIN_ROWS_A_CHANNEL * width else math.inf
-        self.record.axes[Family.CHANNELS] = AxisSize(width, max(length, 1), rotation)
-        if len(mine) > count:
+        self._note_axes(len(mine))
+        if len(mine) > count and not self.bench.sampled:
             window = self.bench.lot.window(f"{self.component}/rows", len(mine), count)
             together = all(np.ptp(ids[window]) == count - 1 for ids in (mine, theirs))
             if not together:
@@ -119,12 +133,39 @@ class TableExam:
             mine, theirs = mine[window], theirs[window]
         return mine, theirs, how
 
+    def _note_axes(self, rows: int, chosen: float = 0.0) -> None:
+        """How many rows a channel an accuser would have to fit, and what choosing these rows adds."""
+        width, rows = self.parts[0].shape[1] if self.parts[0] is not None else 0, int(rows * self.kept)
+        rotation = width / rows if rows >= MIN_ROWS_A_CHANNEL * width else math.inf
+        self.record.axes[Family.CHANNELS] = AxisSize(width, max(rows, 1), rotation, chosen)
+
+    def _numbered(self, mine: int, theirs: int, count: int) -> tuple[np.ndarray, np.ndarray, str]:
+        """The window of rows that fingerprints hold; a file may claim a table of any length, which is never listed."""
+        if mine != theirs:
+            return np.empty(0, int), np.empty(0, int), "none"
+        rows = self.bench.lot.window(f"{self.component}/rows", mine, count)
+        # Tokens without texts, and units of a projector, may stand in any order.
+        self._note_axes(
+            len(rows), 2 * math.log(max(mine, 1)) / self.parts[0].shape[1] if self.parts[0] else 0.0
+        )
+        return rows, rows, "number"
+
+    def _used(self, mine: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Without unused tokens, of which fingerprints hold more than their share: E7 looks at them apart."""
+        vocabulary = self.bench.reference.model.vocabulary
+        assert vocabulary is not None  # rows were matched by its texts
+        unused = [vocabulary.ids[token] for token in reserved_tokens(vocabulary)]
+        keep = ~np.isin(mine, unused)
+        return (mine[keep], theirs[keep]) if keep.any() else (mine, theirs)
+
     def fetch(self, count: int) -> tuple[np.ndarray, np.ndarray, str] | None:
-        """Fetch matched rows of both models; None where the budget does not cover them."""
+        """Fetch matched rows of both models; None where :attr:`unread` says why not."""
         mine, theirs, how = self._matched(count)
         a, b = self.parts
         assert a is not None and b is not None
-        if not self.bench.affords([RowsWish(a, mine)], [RowsWish(b, theirs)]):
+        wishes = [RowsWish(a, mine)], [RowsWish(b, theirs)]
+        self.unread = self.bench.refusal(*wishes, over_budget=Reason("budget_excludes_rows"))
+        if self.unread is not None:
             return None
         return (
             fetch_matrix_rows(self.bench.reference, a, mine),
@@ -138,12 +179,16 @@ class TableExam:
             return
         found = self.fetch(self.bench.plan.tokens)
         if found is None:
-            self.record.reason = Reason("budget_excludes_rows")
+            self.record.reason = self.unread
             return
         a, b, how = found
         # Rows that are zero, constant or equal in one model carry nothing of that model.
         keep = (np.ptp(a, axis=1) > 0) & (np.ptp(b, axis=1) > 0)
         a, b = a[keep], b[keep]
+        if not keep.all():  # a rotation need not fit them either
+            self.kept = float(keep.mean())
+            axis = self.record.axes[Family.CHANNELS]
+            self._note_axes(axis.d, axis.basis)
         if len(a) < 2:
             self.record.reason = Reason("too_few_shared_rows", {"rows": len(a)})
             return
@@ -245,7 +290,8 @@ class NormExam:
         norms = [fetch_norms(ledger, self.component.tower, channels=width) for ledger in self.bench.ledgers]
         a, b = align_norms(*norms)
         if not len(a):
-            self.record.reason = Reason("constant_norms")
+            absent = self.bench.sampled and not all(norms)
+            self.record.reason = Reason("fingerprint_holds_rows") if absent else Reason("constant_norms")
             return
         self.correlation = centred_correlation(a, b)
         self.record.axes[Family.CHANNELS] = AxisSize(width, len(a))

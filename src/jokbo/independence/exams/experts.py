@@ -15,11 +15,12 @@ import numpy as np
 from jokbo.architectures.base import Expert, Role
 from jokbo.independence.base import Family, IndependenceResult
 from jokbo.independence.exams.base import Bench, ExamRecord, Rotation
+from jokbo.independence.exams.blocks import wishes
 from jokbo.independence.expert_matching import expert_matching, match_routers
 from jokbo.independence.grams import normalise, ranks
 from jokbo.independence.index_structure import AxisCheck
 from jokbo.views.component import Block, Component
-from jokbo.views.rows import RowsWish
+from jokbo.views.rows import RowsWish, rows_held
 
 MAX_PARTNERS = 8
 """Experts of the reference that one of the candidate's meets where none is known to be its partner."""
@@ -72,6 +73,8 @@ class ExpertPairs:
         if numbers:
             keep = {numbers[k] for k in self._sample(f"{self.component}/experts", min(self._counts()))}
             mine = [b for b in mine if b.expert is None or b.expert.index in keep]
+        if self.bench.sampled:
+            mine = [b for b in mine if self._held(side, b)]
         layers = sorted({b.layer for b in mine})
         if count is not None:
             layers = self.bench.lot.layers(f"{self.component}/layers", layers, count)
@@ -105,6 +108,8 @@ class ExpertPairs:
             wide = mine if len(mine) > 1 else theirs
             chosen = [wide[k] for k in few]
             return [(b, theirs[0]) for b in chosen] if wide is mine else [(mine[0], b) for b in chosen]
+        if self.bench.sampled:
+            return self._held_in_layer(layer, mine, theirs)
         pairs = []
         # Other experts in every layer: half of them copied must not be missed by one number.
         for k in self._sample(f"{self.component}/experts/{layer}", min(len(mine), len(theirs))):
@@ -112,31 +117,69 @@ class ExpertPairs:
             pairs += [(a, b) for a in self._partners(layer, b, mine)]
         return pairs
 
-    def _sample(self, purpose: str, count: int) -> list[int]:
-        few = min(self.bench.plan.experts, count)
-        return sorted(int(k) for k in self.bench.lot.draw(purpose).choice(count, few, replace=False))
+    def _held_in_layer(self, layer: int, mine: list[Block], theirs: list[Block]) -> list[Pair]:
+        """Of fingerprints the few experts held, each with its partner where that is held as well."""
+        mine, theirs = (
+            [block for block in some if self._held(side, block)] for side, some in enumerate((mine, theirs))
+        )
+        if not mine or not theirs:
+            return []
+        if len(mine) < len(theirs):
+            return [(a, b) for a in mine for b in self._partners(layer, a, theirs, side=0)]
+        return [(a, b) for b in theirs for a in self._partners(layer, b, mine)]
 
-    def _partners(self, layer: int, block: Block, mine: list[Block]) -> list[Block]:
-        """One by the router, else the same number, else a few of the reference's experts."""
+    def _held(self, side: int, block: Block) -> bool:
+        """Whether a model holds this expert's window: a fingerprint has rows of few."""
+        ledger, tower = self.bench.ledgers[side], self.component.tower
+        part = ledger.model.anatomy.find(tower, Role.FFN_UP, layer=block.layer, expert=block.expert)
+        if not self.bench.sampled or part is None:
+            return part is not None
+        return rows_held(ledger.model, wishes(ledger, tower, [block], self._window(part.shape[0])))
+
+    def _window(self, count: int) -> np.ndarray:
+        return self.bench.lot.window(f"{self.component}/units", count, self.bench.plan.units)
+
+    def _sample(self, purpose: str, count: int) -> list[int]:
+        return self.bench.lot.sample(purpose, count, min(self.bench.plan.experts, count))
+
+    def _partners(self, layer: int, block: Block, others: list[Block], side: int = 1) -> list[Block]:
+        """One by the router, else the same number, else a few of the other model's experts.
+
+        Parameters
+        ----------
+        side : int
+            Whose `block` is: 0 of the reference, 1 of the candidate.
+        """
         assert block.expert is not None
-        numbers = {b.expert.index: b for b in mine if b.expert}
+        numbers = {b.expert.index: b for b in others if b.expert}
         if layer in self.routers:
-            a, b = self.routers[layer]
-            index = block.expert.index
-            row = b[index : index + 1]
-            named = match_routers(a, row).tolist()
-            if self.rotation is not None and named == [-1]:
-                named = match_routers(a @ self.rotation, row).tolist()
-            if named and named[0] in numbers:
-                return [numbers[named[0]]]
+            named = self._named(layer, block.expert.index, side)
+            if named in numbers:
+                return [numbers[named]]
+            if self.bench.sampled and named >= 0:
+                return []  # its partner is known, and is not held
         counts = shared_counts(self.blocks)
         if counts[0] == counts[1] and block.expert.index in numbers:
             return [numbers[block.expert.index]]
         most = max(1, min(MAX_PARTNERS, MAX_PAIRS // len({b.layer for b in self.blocks[1]})))
         few = self.bench.lot.draw(f"{self.component}/partners/{layer}").choice(
-            len(mine), min(most, len(mine)), replace=False
+            len(others), min(most, len(others)), replace=False
         )
-        return [mine[int(k)] for k in np.sort(few)]
+        return [others[int(k)] for k in np.sort(few)]
+
+    def _named(self, layer: int, index: int, side: int) -> int:
+        """The expert of the other model whose router row is like this one's; -1 where none is."""
+        a, b = self.routers[layer]
+        named = self._matched(a, b, index, side)
+        if self.rotation is not None and named == -1:
+            named = self._matched(a @ self.rotation, b, index, side)
+        return named
+
+    @staticmethod
+    def _matched(a: np.ndarray, b: np.ndarray, index: int, side: int) -> int:
+        own, other = (b, a) if side else (a, b)
+        found = match_routers(other, own[index : index + 1]).tolist()
+        return int(found[0]) if found else -1
 
     def _read_routers(self, layers: list[int]) -> None:
         wanted = [layer for layer in layers if layer not in self.asked]
@@ -146,11 +189,13 @@ class ExpertPairs:
             for layer in wanted
             if all(a.find(self.component.tower, Role.FFN_GATE_INP, layer=layer) for a in self.bench.anatomies)
         ]
-        wishes = [self._router_wishes(side, known) for side in (0, 1)]
-        if not known or not self.bench.affords(*wishes):
+        if self.bench.sampled:
+            known = [layer for layer in known if self._affords_routers([layer])]
+        if not known or not self._affords_routers(known):
             return
         folded = []
-        for ledger, wish in zip(self.bench.ledgers, wishes, strict=True):
+        wanted_rows = [self._router_wishes(side, known) for side in (0, 1)]
+        for ledger, wish in zip(self.bench.ledgers, wanted_rows, strict=True):
             rows = ledger.fetch(wish)
             norms = {
                 w.part.layer: r[:, 0] + w.part.offset
@@ -160,6 +205,9 @@ class ExpertPairs:
             folded.append([_fold(r, norms.get(layer)) for r, layer in zip(rows, known, strict=False)])
         for layer, a, b in zip(known, *folded, strict=True):
             self.routers[layer] = a, b
+
+    def _affords_routers(self, layers: list[int]) -> bool:
+        return self.bench.affords(self._router_wishes(0, layers), self._router_wishes(1, layers))
 
     def _router_wishes(self, side: int, layers: list[int]) -> list[RowsWish]:
         """Routers of these layers, then the norms before them."""

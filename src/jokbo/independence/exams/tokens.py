@@ -43,8 +43,9 @@ def examine_tokens(bench: Bench, record: ExamRecord, parts: tuple[Part, Part], *
         return
     window = bench.lot.window(f"{record.component}/unused tokens", len(index[0]), MAX_TOKENS)
     wishes = [[RowsWish(part, rows[window])] for part, rows in zip(parts, index, strict=True)]
-    if not bench.affords(wishes[0], wishes[1]):
-        record.notes.append(Reason("budget_excludes_tokens"))
+    unread = bench.refusal(wishes[0], wishes[1], over_budget=Reason("budget_excludes_tokens"))
+    if unread is not None:
+        record.notes.append(unread)
         return
     tables = [
         fetch_matrix_rows(ledger, part, rows[window])

@@ -10,7 +10,7 @@ from jokbo.architectures.base import Role
 from jokbo.independence.base import Alignment, Cluster, Family
 from jokbo.independence.channel_signs import channel_signs
 from jokbo.independence.exams.base import AxisSize, Bench, ExamRecord, Rotation
-from jokbo.independence.exams.blocks import affordable, beside, effective, wishes
+from jokbo.independence.exams.blocks import affordable, beside, effective, held_blocks, lacks_window, wishes
 from jokbo.independence.exams.experts import ExpertPairs, shared_counts
 from jokbo.independence.exams.windows import check_whole_axis, match, read_windows, report
 from jokbo.independence.fixed_points import fixed_points
@@ -34,7 +34,7 @@ from jokbo.independence.self_dependence import join_ties, tie_blocks
 from jokbo.independence.unit_grid import layer_grid
 from jokbo.independence.unit_signs import unit_signs_in_order
 from jokbo.independence.whole_axis import MatchedUnits
-from jokbo.views.component import Block, Component, ComponentKind, Reason, blocks, both_hold
+from jokbo.views.component import Block, Component, ComponentKind, Reason, both_hold
 from jokbo.views.samples import UNIT_ROLES, UnitRows, degenerate, fetch_units
 
 CHANNEL_ROWS = 512
@@ -69,6 +69,8 @@ class UnitExam:
     moved : bool
         Whole layers were put beside those that the grid found them like; their units are then no longer
         compared by number, because the grid has looked at the numbers.
+    kept : float
+        Share of the units read that have a partner to be compared with; others cost an accuser nothing.
     repeats_found : bool
         A whole matrix repeats itself, so nothing is read from the order of its units.
     overlap : float or None
@@ -90,6 +92,7 @@ class UnitExam:
     overlap: float | None = None
     heads: dict[Block, Block] = field(default_factory=dict)
     grid: LayerGrid | None = None
+    kept: float = 1.0
     repeats_found: bool = False
     moved: bool = False
     window: tuple[list[tuple[Block, Block]], tuple[np.ndarray, np.ndarray]] | None = None
@@ -97,11 +100,8 @@ class UnitExam:
 
     def __post_init__(self) -> None:
         self.record = ExamRecord(self.component)
-        self.blocks = (
-            blocks(self.bench.anatomies[0], self.source or self.component),
-            blocks(self.bench.anatomies[1], self.component),
-        )
-        self.record.reason = self._compare_shapes()
+        self.blocks, bare = held_blocks(self.bench, (self.source or self.component, self.component))
+        self.record.reason = Reason("fingerprint_holds_rows") if bare else self._compare_shapes()
 
     def _compare_shapes(self) -> Reason | None:
         for mine, where in zip(self.blocks, ("reference", "candidate"), strict=True):
@@ -143,9 +143,11 @@ class UnitExam:
     def _note_axes(self, effective: float) -> None:
         """What an accuser could do to these rows; the effective width is known once they are read."""
         width, units = max(self.widths), max(self.counts)
-        # A rotation need fit no more rows than can be matched: those of the narrower model.
+        # A rotation need fit no more rows than can be matched: those of the narrower model, null units left out,
         fitted = min(self.counts) if self.bench.methods >= 2 else units
-        axis = AxisSize(units, width, width / fitted, effective=effective)
+        if self.bench.sampled:  # and no others than can be foreseen
+            fitted = min(fitted, self.bench.plan.units)
+        axis = AxisSize(units, width, width / max(fitted * self.kept, 1), effective=effective)
         self.record.axes |= {Family.UNITS: axis, Family.SIGNS: axis}
         self.record.axes[Family.CHANNELS] = AxisSize(width, units, width / units)
 
@@ -158,10 +160,8 @@ class UnitExam:
             chosen = self.blocks
         else:
             routed = sorted({b.expert for b in self.blocks[0] if b.expert and not b.expert.shared})
-            use = lot.draw(f"{self.component}/experts").choice(
-                len(routed), min(plan.experts, len(routed)), replace=False
-            )
-            keep = {routed[int(k)] for k in use}
+            use = lot.sample(f"{self.component}/experts", len(routed), min(plan.experts, len(routed)))
+            keep = {routed[k] for k in use}
             chosen = tuple([b for b in mine if b.expert in keep] for mine in self.blocks)  # type: ignore[assignment]
         if count is None:
             return chosen
@@ -185,6 +185,9 @@ class UnitExam:
         count = bench.plan.screen_layers if stage == "screen" else None
         chosen = self._sampled(count)
         index = bench.lot.window(f"{self.component}/units", self.counts[0], bench.plan.units)
+        if bench.sampled and lacks_window(bench, self.component.tower, chosen, index):
+            self.record.reason = Reason("fingerprint_holds_rows")
+            return
         fitting = [
             affordable(ledger, self.component.tower, mine, index)
             for ledger, mine in zip(bench.ledgers, chosen, strict=True)
@@ -204,11 +207,11 @@ class UnitExam:
         if (~bad).sum() < MIN_UNITS:
             self.record.reason = Reason("degenerate_rows", {"units": int(bad.sum()), "of": len(bad)})
             return
+        self.kept = 1 - float(bad.mean())
         self._test(rows[0].keep(~bad), rows[1].keep(~bad), stage)
 
     def _test(self, reference: UnitRows, candidate: UnitRows, stage: str) -> None:
-        lot, record = self.bench.lot, self.record
-        m = len(reference.index)
+        lot, record, m = self.bench.lot, self.record, len(reference.index)
         tie_order = lot.draw(f"{self.component}/ties").permutation(min(TIE_UNITS, m))
         ties = [tie_blocks(rows, order=tie_order) for rows in (reference, candidate)]
         tied = join_ties(*ties) if reference.blocks == candidate.blocks else ties[0]
@@ -258,13 +261,15 @@ class UnitExam:
 
     def _test_channels(self, reference: UnitRows, candidate: UnitRows, stage: str) -> None:
         """E9 on units of the same number: whether the bodies share a basis."""
-        towers = self.bench.towers(self.component.tower)
-        if towers is None or self.widths[0] != self.widths[1] or reference.blocks != candidate.blocks:
+        towers, (width, other) = self.bench.towers(self.component.tower), self.widths
+        if towers is None or width != other or reference.blocks != candidate.blocks:
             return
         if both_hold(towers, "channel_sign"):
             role = next(iter(reference.rows))
             few = max(CHANNEL_ROWS // len(reference.blocks), 1)
-            flat = [rows.rows[role][:, :few].reshape(-1, self.widths[0]) for rows in (reference, candidate)]
+            flat = [rows.rows[role][:, :few].reshape(-1, width) for rows in (reference, candidate)]
+            if self.bench.sampled and (count := len(flat[0])):  # a rotation need fit no other rows
+                self.record.axes[Family.CHANNELS] = AxisSize(width, count, width / count)
             checks = sign_checks(*flat, axis=f"{self.component}.channel signs")
             self.record.checks += checks
             if all(check.passed for check in checks):
@@ -338,7 +343,7 @@ class UnitExam:
             self.record.notes.append(Reason("signs_refused"))
             if self.bench.methods < 2:
                 return
-        report(self, matches, "tensors")
+        report(self, matches, "tensors", units=min(self.counts))
 
     def matched_units(
         self, block: Block, mine: UnitRows, theirs: UnitRows, rotation: Rotation | None

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from jokbo.architectures.base import Role
 from jokbo.independence.base import Alignment, Cluster, Family, IndependenceResult
 from jokbo.independence.exams.base import Rotation
-from jokbo.independence.exams.blocks import affordable
+from jokbo.independence.exams.blocks import affordable, wishes
 from jokbo.independence.fixed_points import fixed_points_of_whole
 from jokbo.independence.grams import cluster_widths, effective_width, unit_grams
 from jokbo.independence.index_structure import (
@@ -80,19 +80,30 @@ def read_windows(exam: UnitExam, stage: str) -> None:
     chosen = exam._sampled(bench.plan.screen_layers)
     if not exam.pairs_up(chosen):
         return
-    index = windows(bench.lot, f"{exam.component}/units", exam.counts, bench.plan.units)
+    purpose = f"{exam.component}/units"
+    if bench.sampled:
+        mine, theirs = (bench.lot.window(purpose, count, bench.plan.units) for count in exam.counts)
+        index = mine, theirs
+    else:
+        index = windows(bench.lot, purpose, exam.counts, bench.plan.units)
     fit = min(
         affordable(bench.ledgers[side], tower, mine, numbers)
         for side, (mine, numbers) in enumerate(zip(chosen, index, strict=True))
     )
     if not fit:
-        record.reason = Reason("budget_excludes_rows")  # whole matrices would cost more still
+        first = [
+            wishes(bench.ledgers[side], tower, mine[:1], numbers)
+            for side, (mine, numbers) in enumerate(zip(chosen, index, strict=True))
+        ]
+        # Whole matrices would cost more still.
+        record.reason = bench.refusal(*first, over_budget=Reason("budget_excludes_rows"))
         return
     rows = [
         fetch_units(ledger, tower, mine[:fit], numbers)
         for ledger, mine, numbers in zip(bench.ledgers, chosen, index, strict=True)
     ]
     rows = [one.keep(~degenerate(one)) for one in rows]
+    exam.kept = min(len(one.index) / len(numbers) for one, numbers in zip(rows, index, strict=True))
     if min(len(one.index) for one in rows) < LOCAL_BLOCK:
         return
     exam.window = list(zip(chosen[0][:fit], chosen[1][:fit], strict=True)), index
@@ -105,14 +116,14 @@ def read_windows(exam: UnitExam, stage: str) -> None:
     signed = frozenset({Role.FFN_UP}) if exam.signed else frozenset()
     probes = [centre(one, count) for one in (reference, candidate)]
     grams = unit_grams(*probes, clusters=tied, signed=signed)
-    exam._note_axes(effective_width(grams))
-    exam.record.narrow(cluster_widths(grams))
-    exam.check_axis(probes[0], probes[1], grams, ties)
     found = [
         exam.matched_units(block, _block(reference, k), _block(candidate, k), None)
         for k, block in enumerate(reference.blocks)
     ]
-    report(exam, {Alignment.UNITS_PERMUTED: found}, stage)
+    exam._note_axes(effective_width(grams))
+    exam.record.narrow(cluster_widths(grams))
+    exam.check_axis(probes[0], probes[1], grams, ties)
+    report(exam, {Alignment.UNITS_PERMUTED: found}, stage, units=min(map(len, index)))
 
 
 def _block(rows: UnitRows, k: int) -> UnitRows:
@@ -138,9 +149,18 @@ def match(
     )
 
 
-def report(exam: UnitExam, found: dict[Alignment, list[MatchedUnits]], stage: str) -> None:
-    """Bet on signs (E8) and on order (E2 where the models have equally many units, else E3)."""
+def report(exam: UnitExam, found: dict[Alignment, list[MatchedUnits]], stage: str, *, units: int) -> None:
+    """Bet on signs (E8) and on order (E2 where the models have equally many units, else E3).
+
+    Parameters
+    ----------
+    units : int
+        Units that could have been matched.
+    """
     record, component = exam.record, exam.component
+    if exam.bench.methods >= 2:
+        exam.kept = min(exam.kept, _matched_share(found, units))
+        exam._note_axes(record.axes[Family.UNITS].effective)
     if exam.matched and not record.signs_refused:
         for alignment, pairs in found.items():
             coins = [(p.cluster, p.coins, p.gates) for p in pairs]
@@ -152,6 +172,20 @@ def report(exam: UnitExam, found: dict[Alignment, list[MatchedUnits]], stage: st
         for alignment, pairs in found.items():
             basis = Alignment.SAME_BASIS if alignment is Alignment.UNITS_PERMUTED else Alignment.ROTATED
             record.results += _by_order(exam, pairs, stage, basis, rng)
+
+
+def _matched_share(found: dict[Alignment, list[MatchedUnits]], units: int) -> float:
+    """Share of the units that are matched, in the clusters that agree most: a rotation need fit no others."""
+    best: dict[Cluster, tuple[float, int]] = {}
+    for pair in (pair for pairs in found.values() for pair in pairs if len(pair.gates)):
+        seen = (float(pair.gates.mean()), len(pair.gates))
+        best[pair.cluster] = max(seen, best.get(pair.cluster, seen))
+    if not best:
+        return 1.0
+    # Of a single copied layer, the other layers say nothing: chance pairs fewer than half of their units.
+    least = max(gate for gate, _ in best.values()) / 2
+    counts = [count for gate, count in best.values() if gate >= least]
+    return sum(counts) / (units * len(counts))
 
 
 def _by_order(

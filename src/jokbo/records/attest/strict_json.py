@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from jokbo.errors import EvidenceError
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.formats.strict_json import strict_loads
 
 MAX_DEPTH = 64
 """Deeper than any document of ours; the reader of JSON itself gives up somewhere beyond 1,000."""
@@ -30,14 +30,14 @@ def parse_object(data: bytes, where: str, *, limit: int) -> dict[str, Any]:
 
     Examples
     --------
-    >>> parse_object(b'{"a": 1, "a": 2}', "line 3", limit=100)
+    >>> parse_object(b'{"a": NaN}', "line 3", limit=100)
     Traceback (most recent call last):
-    jokbo.errors.EvidenceError: line 3 is not JSON (a field is named twice in one object). It is damaged or edited.
+    jokbo.errors.EvidenceError: line 3 is not JSON (NaN is no JSON number). It is damaged or edited.
     """
     if len(data) > limit:
         raise EvidenceError(f"{where} is {len(data):,} bytes; expected at most {limit:,}.")
     try:
-        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = strict_loads(data)
         canonical_bytes(document)  # refuses lone surrogates and infinities, which no output can hold
     except (ValueError, RecursionError) as error:
         raise EvidenceError(f"{where} is not JSON ({brief(error)}). It is damaged or edited.") from None
@@ -70,17 +70,6 @@ def brief(value: object) -> str:
     """A foreign value, short and harmless enough for a message."""
     text = ascii(value) if not isinstance(value, Exception) else ascii(str(value))[1:-1]
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a field is named twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _depth(document: Any) -> int:

@@ -17,6 +17,7 @@ from jokbo.report.figures.charts import (
     TimeChart,
     TimelineChart,
 )
+from jokbo.report.figures.tree import TreeChart, draw_tree
 
 
 def draw(chart: Chart) -> str:
@@ -47,5 +48,7 @@ def draw(chart: Chart) -> str:
             return draw_series(chart)
         case TimelineChart():
             return draw_timeline(chart)
+        case TreeChart():
+            return draw_tree(chart)
         case _:
             raise TypeError(f"no drawing for {type(chart).__name__}.")

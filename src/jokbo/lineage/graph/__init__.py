@@ -1,0 +1,1 @@
+"""What all pairs of a set of models say together: clusters, relations, merges, and what was declared. Pure."""
