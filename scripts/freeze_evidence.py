@@ -1,8 +1,8 @@
 """Freeze evidence at a release: `python scripts/freeze_evidence.py`.
 
 Writes evidence on pairs of the zoo to ``tests/compat/evidence/<version>-<pair>.json``, an audit of the zoo's
-record to ``tests/compat/audits``, and fingerprints to ``tests/compat/fingerprints/v<their version>-*``. Files of earlier versions are never touched: every later
-version must still verify them.
+record to ``tests/compat/audits``, and fingerprints to ``tests/compat/fingerprints/v<their version>-*``.
+Files of earlier versions are never touched: every later version must still verify them.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ COMMANDS = {
     "tree": "Find who descends from whom among many models.",
     "watch": "Fingerprint what an organisation publishes, and report what changed.",
     "record": "Pack, inspect, audit and commit to a training record.",
+    "claim": "Write a claim about two models, and check it before it is heard.",
+    "hearing": "Hold a public verification, and leave a record of it.",
     "demo": "Compare two derived and two independent models that come with Jokbo.",
 }
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("ed25519", "ecdsa-p256")
 MAX_KEY_BYTES = 16 << 10
+_MAKE_ONE = "Make one with `jokbo hearing key`, or with --new-key of `jokbo record commit`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +131,10 @@ def load_signer(path: str | os.PathLike[str]) -> Signer:
             f"the key {path} is encrypted. Give one without a passphrase, readable for its owner alone."
         ) from None
     except (ValueError, exceptions.UnsupportedAlgorithm):
-        raise UsageError(f"{path} holds no private key in PEM form. Make one with --new-key.") from None
+        raise UsageError(f"{path} holds no private key in PEM form. {_MAKE_ONE}") from None
     signer = _signer(key)
     if signer is None:
-        raise UsageError(f"the key {path} is neither Ed25519 nor ECDSA on P-256. Make one with --new-key.")
+        raise UsageError(f"the key {path} is neither Ed25519 nor ECDSA on P-256. {_MAKE_ONE}")
     return signer
 
 

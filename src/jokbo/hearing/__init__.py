@@ -1,0 +1,1 @@
+"""Public verifications: claims, and what is held against them."""

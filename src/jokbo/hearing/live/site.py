@@ -1,0 +1,162 @@
+"""What every view of the live page works with: the room, who asks, and answers with the right headers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from jokbo.hearing.live.codes import Codes
+from jokbo.hearing.live.limits import RateLimiter, network
+from jokbo.hearing.live.pages import Pages
+from jokbo.hearing.live.room import Room
+from jokbo.hearing.live.sessions import Session, Sessions
+from jokbo.hearing.live.upload import TooLargeError
+from jokbo.report.texts import Texts
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from jokbo.hearing.live.mail import Sender
+
+
+class RefusedError(HTTPException):
+    """A request that is refused, with a sentence of the catalogue.
+
+    Parameters
+    ----------
+    status : int
+    code : str
+        Key under ``live.refused``.
+    retry_seconds : int, optional
+    """
+
+    def __init__(self, status: int, code: str, *, retry_seconds: int | None = None) -> None:
+        headers = None if retry_seconds is None else {"Retry-After": str(retry_seconds)}
+        super().__init__(status, code, headers)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks.
+
+    Attributes
+    ----------
+    session : Session or None
+    account : str or None
+        None where nobody is signed in.
+    role : str or None
+        As the case has it now.
+    address : str
+        The network, as limits count it.
+    """
+
+    session: Session | None
+    account: str | None
+    role: str | None
+    address: str
+
+
+class Site:
+    """The live page of one room.
+
+    Parameters
+    ----------
+    room : Room
+    send_mail : callable
+    clock : callable
+        Gives seconds since 1970.
+    """
+
+    def __init__(self, room: Room, send_mail: Sender, *, clock: Callable[[], float] = time.time) -> None:
+        self.room, self.settings, self.send_mail, self.clock = room, room.settings, send_mail, clock
+        self.limits = room.settings.limits
+        self.sessions = Sessions(room.settings, clock)
+        self.sessions.ended = room.database.ended_sessions(now=int(clock()))
+        self.codes = Codes(room.settings, room.database, clock)
+        self.limiter = RateLimiter()
+        self.pages = Pages(room, self.sessions)
+
+    def now(self) -> datetime:
+        """This moment."""
+        return datetime.fromtimestamp(self.clock(), UTC)
+
+    def visitor(self, request: Request) -> Visitor:
+        """Who asks."""
+        session = self.sessions.read(request.cookies.get(self.sessions.name))
+        account = session.account if session else None
+        role = self.room.state.role(account) if account else None
+        host = request.client.host if request.client else "unknown"
+        return Visitor(session, account, role, network(host))
+
+    def limit(self, what: str, who: str, limit: tuple[int, float]) -> None:
+        """Count one more; refuse where there were enough."""
+        if not self.limiter.allow(what, who, limit):
+            raise RefusedError(429, "too_many", retry_seconds=int(limit[1]))
+
+    def check_form(self, request: Request, visitor: Visitor, values: Mapping[str, str]) -> None:
+        """Refuse a form that another site sent, or that belongs to another session."""
+        self.check_origin(request)
+        if not self.sessions.holds(visitor.session, values.get("token", "")):
+            raise RefusedError(403, "token")
+
+    def check_origin(self, request: Request) -> None:
+        """Refuse what a browser says comes from another site."""
+        site = request.headers.get("sec-fetch-site")
+        origin = request.headers.get("origin", "null")
+        # Without a referrer browsers send "null" for our own forms too; then the token decides.
+        if site not in (None, "same-origin", "none") or origin.lower() not in ("null", self.settings.origin):
+            raise RefusedError(403, "origin")
+
+    async def form(self, request: Request) -> dict[str, str]:
+        """The fields of a form without files, bounded."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/x-www-form-urlencoded":
+            raise RefusedError(415, "type")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self.settings.max_form_bytes:
+                raise TooLargeError(f"a form holds at most {self.settings.max_form_bytes:,} bytes.")
+        try:
+            pairs = parse_qsl(
+                bytes(body).decode("ascii"), keep_blank_values=True, max_num_fields=60, errors="strict"
+            )
+        except ValueError:
+            raise RefusedError(400, "form") from None
+        return dict(pairs)
+
+    def see(self, address: str, *, session: Session | None = None) -> Response:
+        """Go and look (303), as after every form; with a new cookie where there is one."""
+        answer = RedirectResponse(address, status_code=303)
+        if session is not None:
+            answer.headers.append("Set-Cookie", self.sessions.header(session))
+        return private(answer)
+
+    def page(
+        self, template: str, lang: str, visitor: Visitor, title: str, *, status: int = 200, **values: Any
+    ) -> Response:
+        """A page that is made for one visitor."""
+        text = self.pages.own(template, lang, visitor.role, title, visitor.session, **values)
+        return private(Response(text, status, media_type="text/html"))
+
+    def problem(self, lang: str, visitor: Visitor, status: int, code: str, detail: str = "") -> Response:
+        """A page that says what went wrong."""
+        t = Texts(lang)
+        said = t(f"live.refused.{code}") if t.has(f"live.refused.{code}") else t("live.refused.other")
+        return self.page(
+            "live/problem.html", lang, visitor, t("live.problem"), status=status, said=said, detail=detail
+        )
+
+
+def private(answer: Response) -> Response:
+    """An answer that nobody keeps."""
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
