@@ -137,7 +137,9 @@ def test_no_worker_outlives_the_run(tmp_path: Path):
 
 
 DRIVER = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs tests in the background ignores it
 from pathlib import Path
 from task_faults import WORK, task
 from jokbo.lineage.executors import run_tasks
