@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from jokbo.errors import EvidenceError
 from jokbo.evidence import schema as rules
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.evidence.documents import check_against, load_schema, parse_document
 
 SCHEMA = "jokbo.parents/1"
 MAX_PARENTS_BYTES = 1 << 30
@@ -37,12 +35,9 @@ class ParentsResult:
         return canonical_bytes(dict(self.document)) + b"\n"
 
 
-@cache
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of the document."""
-    text = resources.files("jokbo.lineage").joinpath("schemas/parents-1.json").read_text(encoding="utf-8")
-    document: Mapping[str, Any] = json.loads(text)
-    return document
+    return load_schema("jokbo.lineage", "schemas/parents-1.json")
 
 
 def check(document: Any, *, where: str) -> None:
@@ -59,11 +54,7 @@ def check(document: Any, *, where: str) -> None:
     Traceback (most recent call last):
     jokbo.errors.EvidenceError: parents.json: field 'base' is missing. It is damaged or edited.
     """
-    whole = schema()
-    found = next(rules.problems(document, whole), None)
-    if found is not None:
-        path, problem = found
-        raise EvidenceError(f"{where}{f' at {path}' if path else ''}: {problem}. It is damaged or edited.")
+    check_against(document, schema(), where=where)
     for k, each in enumerate(document["evidence"]):
         rules.check(each, where=f"{where} at evidence/{k}")
     _check_indices(document, where)
@@ -92,15 +83,7 @@ def parse_parents(data: bytes, *, where: str = "parents") -> Mapping[str, Any]:
     EvidenceError
         It is not JSON, or does not follow the schema.
     """
-    if len(data) > MAX_PARENTS_BYTES:
-        raise EvidenceError(f"{where} is {len(data):,} bytes; expected at most {MAX_PARENTS_BYTES:,}.")
-    try:
-        document = json.loads(data)
-        canonical_bytes(document)  # refuses infinities and lone surrogates, which no output can hold
-    except (ValueError, RecursionError) as error:
-        raise EvidenceError(
-            f"{where} is not JSON ({error}). Write it again with `jokbo parents --json`."
-        ) from None
+    document = parse_document(data, where=where, limit=MAX_PARENTS_BYTES, command="jokbo parents --json")
     check(document, where=where)
     found: Mapping[str, Any] = document
     return found

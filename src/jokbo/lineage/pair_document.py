@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from jokbo.evidence import schema as rules
+from jokbo.evidence.documents import load_schema
 from jokbo.lineage.tasks import FINGERPRINT, Task
 
 AS_ASKED = ("among", "seed", "reference_first")
 """Fields of a pair that repeat what its task asked for."""
 
 
-@cache
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of a pair."""
-    text = resources.files("jokbo.lineage").joinpath("schemas/pair-1.json").read_text(encoding="utf-8")
-    document: Mapping[str, Any] = json.loads(text)
-    return document
+    return load_schema("jokbo.lineage", "schemas/pair-1.json")
 
 
 def pair_problem(document: Any) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from jokbo.errors import EvidenceError
 from jokbo.evidence import schema as rules
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.formats.strict_json import strict_loads
 from jokbo.lineage.tasks import MAX_TASKS, Task, needed_fingerprints, task_key
 
 SCHEMA = "jokbo.tasks/1"
@@ -49,7 +50,7 @@ def parse_plan(data: bytes, *, where: str = "plan") -> tuple[Task, ...]:
     if len(data) > MAX_PLAN_BYTES:
         raise EvidenceError(f"{where} is {len(data):,} bytes; expected at most {MAX_PLAN_BYTES:,}.")
     try:
-        document = json.loads(data)
+        document = strict_loads(data)
     except (ValueError, RecursionError) as error:
         raise EvidenceError(f"{where} is not JSON ({error}). Write the plan again.") from None
     found = next(rules.problems(document, schema()), None)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from jokbo.errors import EvidenceError
-from jokbo.evidence import schema as rules
 from jokbo.evidence.canonical import canonical_bytes, digest
+from jokbo.evidence.documents import check_against, load_schema, parse_document
 
 SCHEMA = "jokbo.search/1"
 MAX_SEARCH_BYTES = 256 << 20
@@ -52,12 +49,9 @@ def exit_status(document: Mapping[str, Any]) -> int:
     return {"found": 10, "as_declared": 0, "clean": 0}.get(outcome, 11)
 
 
-@cache
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of the document."""
-    text = resources.files("jokbo.lineage").joinpath("schemas/search-1.json").read_text(encoding="utf-8")
-    document: Mapping[str, Any] = json.loads(text)
-    return document
+    return load_schema("jokbo.lineage", "schemas/search-1.json")
 
 
 def check(document: Any, *, where: str) -> None:
@@ -74,10 +68,7 @@ def check(document: Any, *, where: str) -> None:
     Traceback (most recent call last):
     jokbo.errors.EvidenceError: search.json: field 'answer' is missing. It is damaged or edited.
     """
-    found = next(rules.problems(document, schema()), None)
-    if found is not None:
-        path, problem = found
-        raise EvidenceError(f"{where}{f' at {path}' if path else ''}: {problem}. It is damaged or edited.")
+    check_against(document, schema(), where=where)
     rows, rest = document["rows"], document["rest"]
     others = sum(group["models"] for group in rest["not_comparable"])
     told = len(rows) + rest["clean"] + others + len(rest["failed"])
@@ -98,15 +89,7 @@ def parse_search(data: bytes, *, where: str = "search") -> Mapping[str, Any]:
     EvidenceError
         It is not JSON, or does not follow the schema.
     """
-    if len(data) > MAX_SEARCH_BYTES:
-        raise EvidenceError(f"{where} is {len(data):,} bytes; expected at most {MAX_SEARCH_BYTES:,}.")
-    try:
-        document = json.loads(data)
-        canonical_bytes(document)  # refuses infinities and lone surrogates, which no output can hold
-    except (ValueError, RecursionError) as error:
-        raise EvidenceError(
-            f"{where} is not JSON ({error}). Write it again with `jokbo search --json`."
-        ) from None
+    document = parse_document(data, where=where, limit=MAX_SEARCH_BYTES, command="jokbo search --json")
     check(document, where=where)
     found: Mapping[str, Any] = document
     return found

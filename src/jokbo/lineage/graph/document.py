@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from jokbo.errors import EvidenceError
-from jokbo.evidence import schema as rules
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.evidence.documents import check_against, load_schema, parse_document
 from jokbo.lineage.graph.declared import FOUND_AGAINST, OPEN, Disagreement
 
 SCHEMA = "jokbo.tree/1"
@@ -69,12 +66,9 @@ def verdict_of(
     return ("as_declared" if found else "nothing"), 0
 
 
-@cache
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of the document."""
-    text = resources.files("jokbo.lineage").joinpath("schemas/tree-1.json").read_text(encoding="utf-8")
-    document: Mapping[str, Any] = json.loads(text)
-    return document
+    return load_schema("jokbo.lineage", "schemas/tree-1.json")
 
 
 def check(document: Any, *, where: str) -> None:
@@ -91,10 +85,7 @@ def check(document: Any, *, where: str) -> None:
     Traceback (most recent call last):
     jokbo.errors.EvidenceError: tree.json: field 'among' is missing. It is damaged or edited.
     """
-    found = next(rules.problems(document, schema()), None)
-    if found is not None:
-        path, problem = found
-        raise EvidenceError(f"{where}{f' at {path}' if path else ''}: {problem}. It is damaged or edited.")
+    check_against(document, schema(), where=where)
     count = len(document["models"])
     strange = sorted({k for k in _numbers(document) if k >= count})
     if strange:
@@ -149,15 +140,7 @@ def parse_tree(data: bytes, *, where: str = "tree") -> Mapping[str, Any]:
     EvidenceError
         It is not JSON, or does not follow the schema.
     """
-    if len(data) > MAX_TREE_BYTES:
-        raise EvidenceError(f"{where} is {len(data):,} bytes; expected at most {MAX_TREE_BYTES:,}.")
-    try:
-        document = json.loads(data)
-        canonical_bytes(document)  # refuses infinities and lone surrogates, which no output can hold
-    except (ValueError, RecursionError) as error:
-        raise EvidenceError(
-            f"{where} is not JSON ({error}). Write it again with `jokbo tree --json`."
-        ) from None
+    document = parse_document(data, where=where, limit=MAX_TREE_BYTES, command="jokbo tree --json")
     check(document, where=where)
     found: Mapping[str, Any] = document
     return found

@@ -8,15 +8,11 @@ not an accusation: the register may not know of a declaration.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jokbo import __version__
-from jokbo.errors import EvidenceError
-from jokbo.evidence import schema as rules
+from jokbo.evidence.documents import check_against, load_schema
 from jokbo.lineage.pairs import DEPENDENCE
 
 if TYPE_CHECKING:
@@ -31,12 +27,9 @@ EXIT_STATUS: Mapping[str, int] = {"undeclared": 10, "undecided": 11, "explained"
 UNDECIDED = frozenset({"lead", "inconclusive"})
 
 
-@cache
 def schema() -> Mapping[str, Any]:
     """The JSON Schema of a report."""
-    text = resources.files("jokbo.lineage").joinpath("schemas/watch-1.json").read_text(encoding="utf-8")
-    document: Mapping[str, Any] = json.loads(text)
-    return document
+    return load_schema("jokbo.lineage", "schemas/watch-1.json")
 
 
 def check(document: Any, *, where: str) -> None:
@@ -47,10 +40,7 @@ def check(document: Any, *, where: str) -> None:
     EvidenceError
         It does not follow the schema; the message names the first field that does not.
     """
-    found = next(rules.problems(document, schema()), None)
-    if found is not None:
-        path, problem = found
-        raise EvidenceError(f"{where}{f' at {path}' if path else ''}: {problem}. It is damaged or edited.")
+    check_against(document, schema(), where=where)
 
 
 def build_report(
