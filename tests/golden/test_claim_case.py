@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from jokbo.formats.strict_yaml import parse_yaml
 from jokbo.hearing.claims.lint import lint_claim
 from jokbo.hearing.claims.schema import check_lint
 from jokbo.hearing.claims.terminal import render_lint_terminal
-from jokbo.hearing.claims.yaml_tree import parse_yaml
 
 HERE = Path(__file__).resolve().parent
 CASES = HERE.parents[1] / "docs" / "cases"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from jokbo.errors import FormatError
+from jokbo.formats.strict_yaml import MAX_BYTES, parse_yaml
 from jokbo.hearing.claims.claim import read_claim
 from jokbo.hearing.claims.table import parse_table
-from jokbo.hearing.claims.yaml_tree import MAX_BYTES, parse_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join(f'*{a}' for _ in range(9))}]\n"

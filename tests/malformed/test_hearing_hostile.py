@@ -18,9 +18,9 @@ from starlette.testclient import TestClient
 
 from jokbo.cli.hearing.serve import _given_url
 from jokbo.errors import FormatError, UsageError
+from jokbo.formats.strict_yaml import parse_yaml
 from jokbo.hearing.case.case import Case
 from jokbo.hearing.case.entry import Author, Draft
-from jokbo.hearing.claims.yaml_tree import parse_yaml
 from jokbo.hearing.live.forms import FORMS
 from jokbo.testing.hearings import words
 

@@ -20,6 +20,7 @@ LAYERS = (
     ("descriptive",),
     ("evidence",),
     ("lineage", "records"),
+    ("league",),
     ("report",),
     ("hearing",),
     ("cli",),

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jokbo.errors import FormatError
+from jokbo.formats.strict_yaml import parse_yaml
 from jokbo.hearing.claims.groups import group
 from jokbo.hearing.claims.numbers import parse_stated
 from jokbo.hearing.claims.table import Row, parse_table
 from jokbo.hearing.claims.vectors import measure_again
-from jokbo.hearing.claims.yaml_tree import parse_yaml
 from jokbo.testing.claims import codes, lint, raw_claim, sound_claim
 
 FEW = settings(max_examples=40)

@@ -52,7 +52,7 @@ def read_payload(path: Path, kind: str) -> dict[str, Any]:
         except (ValueError, RecursionError) as error:
             raise FormatError(f"{path.name} is not JSON ({str(error)[:120]}). Correct it.") from None
     else:
-        from jokbo.hearing.claims.yaml_tree import parse_yaml
+        from jokbo.formats.strict_yaml import parse_yaml
 
         found = _typed(parse_yaml(data, where=path.name).value, kind)
     if not isinstance(found, dict):

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from jokbo.errors import FormatError, NotFoundError, SourceError
+from jokbo.formats.strict_yaml import MAX_BYTES, YamlTree, parse_yaml
 from jokbo.hearing.claims.measures import MEASURES, Measure
 from jokbo.hearing.claims.schema import CLAIM, claim_problems, schema, typed
 from jokbo.hearing.claims.table import Row, parse_table
-from jokbo.hearing.claims.yaml_tree import MAX_BYTES, YamlTree, parse_yaml
 
 MAX_FILE_BYTES = 64 << 20
 """Of each file beside a claim; each kind has a smaller bound of its own."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jokbo.errors import FormatError
+from jokbo.formats import strict_csv
 from jokbo.formats.strict_json import strict_loads
-from jokbo.hearing.claims import csv_text
 from jokbo.hearing.claims.measures import COUNTS, MEASURES, ROLES, TENSORS
 
 MAX_LAYER = 1_000
@@ -128,7 +128,7 @@ def parse_table(data: bytes, *, where: str) -> tuple[Row, ...]:
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
         header, cells, mark = _read_json(data, where)
     else:
-        header, cells, mark = csv_text.read_csv(data, where=where)
+        header, cells, mark = strict_csv.read_csv(data, where=where)
     _check_header(header, where)
     found: list[Row] = []
     layers = 0
@@ -143,23 +143,23 @@ def parse_table(data: bytes, *, where: str) -> tuple[Row, ...]:
 
 
 def _read_json(data: bytes, where: str) -> tuple[list[str], list[tuple[int, list[str]]], str]:
-    if len(data) > csv_text.MAX_BYTES:
-        raise FormatError(f"{where} is {len(data):,} bytes; expected at most {csv_text.MAX_BYTES:,}.")
+    if len(data) > strict_csv.MAX_BYTES:
+        raise FormatError(f"{where} is {len(data):,} bytes; expected at most {strict_csv.MAX_BYTES:,}.")
     try:
         document = strict_loads(data)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{where} is not JSON ({str(error)[:200]}). Correct it.") from None
     if not isinstance(document, list) or not document or not all(isinstance(row, dict) for row in document):
         raise FormatError(f"{where}: expected a list of objects, one a row.")
-    if len(document) > csv_text.MAX_ROWS:
-        raise FormatError(f"{where}: {len(document):,} rows; expected at most {csv_text.MAX_ROWS:,}.")
+    if len(document) > strict_csv.MAX_ROWS:
+        raise FormatError(f"{where}: {len(document):,} rows; expected at most {strict_csv.MAX_ROWS:,}.")
     header = list(dict.fromkeys(key for row in document for key in row))
     _check_header(header, where)  # before a cell is made for each row and name
     rows = []
     for k, row in enumerate(document, 1):
         cells = [_json_cell(row.get(name), f"{where}:{k} ({name[:60]})") for name in header]
         for name, cell in zip(header, cells, strict=True):
-            csv_text.check_cell(cell, where=f"{where}:{k} ({name[:60]})")
+            strict_csv.check_cell(cell, where=f"{where}:{k} ({name[:60]})")
         rows.append((k, cells))
     return header, rows, "."
 
@@ -211,7 +211,7 @@ def _rows(cells: Mapping[str, str], line: int, mark: str, where: str) -> list[Ro
         for name in LAYER_COLUMNS[1:]
     }
     numbers = {
-        name: csv_text.number(cells.get(name, ""), mark=mark, where=f"{at} ({name})")
+        name: strict_csv.number(cells.get(name, ""), mark=mark, where=f"{at} ({name})")
         for name in (*NUMBER_COLUMNS, *COUNT_COLUMNS, *MEASURES)
     }
     value, sd = numbers["value"], numbers["sd"]
@@ -248,7 +248,7 @@ def parse_layers(text: str, *, where: str) -> frozenset[int]:
     >>> sorted(parse_layers("0-3 8", where="layers"))
     [0, 1, 2, 3, 8]
     """
-    if text in csv_text.DASHES:
+    if text in strict_csv.DASHES:
         return frozenset()
     found: set[int] = set()
     for part in text.split():

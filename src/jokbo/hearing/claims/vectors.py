@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jokbo.errors import FormatError
+from jokbo.formats import strict_csv
 from jokbo.formats.strict_json import strict_loads
-from jokbo.hearing.claims import csv_text
 
 MAX_VECTORS = 4_096
 MAX_ENTRIES = 1 << 20
@@ -50,17 +50,17 @@ def parse_vectors(data: bytes, *, where: str) -> Vectors:
             f"{where} holds more than {MAX_ENTRIES:,} numbers. Keep the measured vectors alone."
         )
     for name, vector in found.items():
-        if vector.size < 2 or not (np.abs(vector) <= csv_text.MOST).all():
+        if vector.size < 2 or not (np.abs(vector) <= strict_csv.MOST).all():
             raise FormatError(f"{where} ({name[:60]}): expected at least two numbers, all of them finite.")
     return found
 
 
 def _of_csv(data: bytes, where: str) -> dict[str, np.ndarray]:
-    header, rows, mark = csv_text.read_csv(data, where=where)
+    header, rows, mark = strict_csv.read_csv(data, where=where)
     found = {}
     for k, name in enumerate(header):
         column = [
-            csv_text.number(cells[k], mark=mark, where=f"{where}:{line} ({name[:60]})")
+            strict_csv.number(cells[k], mark=mark, where=f"{where}:{line} ({name[:60]})")
             for line, cells in rows
         ]
         # Columns may differ in length; a hole in the middle is none of it.

@@ -39,8 +39,13 @@ class YamlTree:
         return self.lines.get(path)
 
 
-def parse_yaml(data: bytes, *, where: str) -> YamlTree:
+def parse_yaml(data: bytes, *, where: str, most_bytes: int = MAX_BYTES) -> YamlTree:
     """Parse a small YAML file without trusting it.
+
+    Parameters
+    ----------
+    most_bytes : int
+        More are refused unread.
 
     Raises
     ------
@@ -54,9 +59,9 @@ def parse_yaml(data: bytes, *, where: str) -> YamlTree:
     """
     import yaml
 
-    if len(data) > MAX_BYTES:
+    if len(data) > most_bytes:
         raise FormatError(
-            f"{where} is {len(data):,} bytes; expected at most {MAX_BYTES:,}. Move numbers to a table."
+            f"{where} is {len(data):,} bytes; expected at most {most_bytes:,}. Move numbers to a table."
         )
     try:
         text = data.decode("utf-8-sig")
@@ -89,10 +94,10 @@ def _refuse(text: str, where: str) -> None:
         documents += isinstance(event, yaml.DocumentStartEvent)
         if depth > MAX_DEPTH or count > MAX_EVENTS:
             raise FormatError(
-                f"{line}: nested deeper than {MAX_DEPTH}, or more than {MAX_EVENTS:,} parts. A claim is a short file."
+                f"{line}: nested deeper than {MAX_DEPTH}, or more than {MAX_EVENTS:,} parts. Such a file is short."
             )
         if documents > 1:
-            raise FormatError(f"{line} begins a second document. Put each claim into a file of its own.")
+            raise FormatError(f"{line} begins a second document. Put each into a file of its own.")
 
 
 def _plain(node: Any, path: str, lines: dict[str, int], where: str) -> Any:

@@ -30,8 +30,15 @@ DASHES = frozenset({"", "-", "–", "—", "n/a", "N/A"})
 """Cells that say that there is nothing."""
 
 
-def read_csv(data: bytes, *, where: str) -> tuple[list[str], list[tuple[int, list[str]]], str]:
+def read_csv(
+    data: bytes, *, where: str, most_bytes: int = MAX_BYTES, most_rows: int = MAX_ROWS
+) -> tuple[list[str], list[tuple[int, list[str]]], str]:
     """Header, rows with their lines, and the decimal mark (``.`` or ``,``).
+
+    Parameters
+    ----------
+    most_bytes, most_rows : int
+        Larger files are refused.
 
     Raises
     ------
@@ -43,8 +50,8 @@ def read_csv(data: bytes, *, where: str) -> tuple[list[str], list[tuple[int, lis
     >>> read_csv("role;value\\neffect;0,989\\n".encode(), where="table.csv")
     (['role', 'value'], [(2, ['effect', '0,989'])], ',')
     """
-    if len(data) > MAX_BYTES:
-        raise FormatError(f"{where} is {len(data):,} bytes; expected at most {MAX_BYTES:,}.")
+    if len(data) > most_bytes:
+        raise FormatError(f"{where} is {len(data):,} bytes; expected at most {most_bytes:,}.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -58,9 +65,9 @@ def read_csv(data: bytes, *, where: str) -> tuple[list[str], list[tuple[int, lis
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 rows.append((reader.line_num, [cell.strip() for cell in cells]))
-            if len(rows) > MAX_ROWS + 1 or len(cells) > MAX_COLUMNS:
+            if len(rows) > most_rows + 1 or len(cells) > MAX_COLUMNS:
                 raise FormatError(
-                    f"{where}:{reader.line_num}: expected at most {MAX_ROWS:,} rows of {MAX_COLUMNS} columns."
+                    f"{where}:{reader.line_num}: expected at most {most_rows:,} rows of {MAX_COLUMNS} columns."
                 )
     except csv.Error as error:
         raise FormatError(f"{where}:{reader.line_num} is not CSV ({error}). Correct this row.") from None
