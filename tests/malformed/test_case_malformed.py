@@ -242,7 +242,7 @@ def test_a_changed_page_file_or_extra_file_is_named(archive: Path):
 
 def test_a_page_that_the_manifest_vouches_for_is_drawn_again(archive: Path):
     """Whoever changes a page can change the manifest, too; the log they cannot."""
-    from jokbo.hearing.archive.manifest import file_facts
+    from jokbo.sources.regular_files import file_facts
 
     change(archive / "ko/index.html", "성립하지 않음을 확인".encode(), "증명됨".encode())
     manifest = read_manifest(archive)
@@ -254,7 +254,7 @@ def test_a_page_that_the_manifest_vouches_for_is_drawn_again(archive: Path):
 
 
 def test_a_held_text_put_back_into_an_archive_is_named(made: Path, archive: Path):
-    from jokbo.hearing.archive.manifest import file_facts
+    from jokbo.sources.regular_files import file_facts
 
     shutil.copy(made / "case" / LOG, archive / LOG)
     manifest = read_manifest(archive)

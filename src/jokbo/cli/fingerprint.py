@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jokbo.cli.options import (
+    check_places,
     language,
     language_option,
     open_options,
@@ -114,8 +115,7 @@ def _place(output: Path | None) -> Path:
             f"{output} does not end in {SUFFIX}, by which a fingerprint is known. Call it so, for example "
             f"{output.name.partition('.')[0] or 'model'}{SUFFIX}."
         )
-    if output.is_dir() or not output.parent.is_dir():
-        raise UsageError(f"cannot write {output}: it is a folder, or lies in none. Choose another place.")
+    check_places(output)
     return output
 
 

@@ -111,6 +111,21 @@ def progress_line(quiet: bool) -> Iterator[ProgressLine | None]:
         yield ProgressLine(bar)
 
 
+def check_places(*places: Path | None) -> None:
+    """Say that a file cannot be written before the work, not after it.
+
+    Raises
+    ------
+    UsageError
+        A place is a folder, or lies in none.
+    """
+    from jokbo.errors import UsageError
+
+    for place in places:
+        if place is not None and (place.is_dir() or not place.parent.is_dir()):
+            raise UsageError(f"cannot write {place}: it is a folder, or lies in none. Choose another place.")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a result file, whole or not at all; a failure is the caller's to fix, not a crash."""
     from jokbo.errors import UsageError

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from jokbo.cli.options import (
+    check_places,
     language,
     language_option,
     open_options,
@@ -61,8 +62,7 @@ def command(
 
     Exit status: 0 no parent takes part; 10 at least one does; 11 untestable or inconclusive.
     """
-    for place in (json_file, html_file):
-        _check_place(place)
+    check_places(json_file, html_file)
     from jokbo.lineage.parents import find_parents
 
     with progress_line(quiet) as line:
@@ -96,11 +96,3 @@ def command(
 
         render_parents_terminal(found.document, lang=language(lang), console=Console())
     return found.exit_status
-
-
-def _check_place(place: Path | None) -> None:
-    """Say that a file cannot be written before hours of reading, not after them."""
-    from jokbo.errors import UsageError
-
-    if place is not None and (place.is_dir() or not place.parent.is_dir()):
-        raise UsageError(f"cannot write {place}: it is a folder, or lies in none. Choose another place.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from jokbo.cli.options import open_options, progress_line, source_options, write_file
+from jokbo.cli.options import check_places, open_options, progress_line, source_options, write_file
 
 
 @click.command()
@@ -38,12 +38,10 @@ def command(
     one another, best of the same sizes and data as those you want to compare. At least 14 are needed, or
     7 beside the reference itself. Whole embeddings and MLPs of all models are read.
     """
-    from jokbo.errors import UsageError
     from jokbo.independence.calibrated import score_population
     from jokbo.views.model import open_model
 
-    if output.is_dir() or not output.parent.is_dir():
-        raise UsageError(f"cannot write {output}: it is a folder, or lies in none. Choose another place.")
+    check_places(output)
     with progress_line(quiet) as line, ExitStack() as stack:
         options = open_options(
             offline=offline,

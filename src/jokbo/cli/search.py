@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jokbo.cli.options import (
+    check_places,
     language,
     language_option,
     open_options,
@@ -87,8 +88,7 @@ def command(
     Exit status: 0 no evidence, or dependence exactly as declared; 10 dependence; 11 leads, inconclusive, or
     nothing comparable.
     """
-    for place in (json_file, html_file):
-        _check_place(place)
+    check_places(json_file, html_file)
     from jokbo.cli.task_progress import task_progress
     from jokbo.lineage.register import open_register
     from jokbo.lineage.search import search
@@ -142,11 +142,3 @@ def _registered(candidate: str, register: Register) -> str:
             raise  # more than one is called so
         return candidate
     return str(register.verified_path(entry))
-
-
-def _check_place(place: Path | None) -> None:
-    """Say that a file cannot be written before the work, not after it."""
-    from jokbo.errors import UsageError
-
-    if place is not None and (place.is_dir() or not place.parent.is_dir()):
-        raise UsageError(f"cannot write {place}: it is a folder, or lies in none. Choose another place.")

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jokbo.cli.options import language, language_option, open_options, source_options, write_file
+from jokbo.cli.options import (
+    check_places,
+    language,
+    language_option,
+    open_options,
+    source_options,
+    write_file,
+)
 from jokbo.cli.task_progress import task_progress
 
 if TYPE_CHECKING:
@@ -92,8 +99,7 @@ def command(
     declared; 11 something is inconclusive or untestable, and nothing undeclared was found.
     """
     files = {"json": json_file, "html": html_file, "dot": dot_file, "mermaid": mermaid_file}
-    for place in files.values():
-        _check_place(place)
+    check_places(*files.values())
     from jokbo.lineage.tree import find_tree
     from jokbo.lineage.tree_models import Execution
 
@@ -183,11 +189,3 @@ def _write(found: TreeResult, files: dict[str, Path | None], lang: str) -> None:
         write_file(files["dot"], to_dot(found.document).encode())
     if files["mermaid"] is not None:
         write_file(files["mermaid"], to_mermaid(found.document).encode())
-
-
-def _check_place(place: Path | None) -> None:
-    """Say that a file cannot be written before hours of comparing, not after them."""
-    from jokbo.errors import UsageError
-
-    if place is not None and (place.is_dir() or not place.parent.is_dir()):
-        raise UsageError(f"cannot write {place}: it is a folder, or lies in none. Choose another place.")

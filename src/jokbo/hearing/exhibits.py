@@ -18,12 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from jokbo.errors import FormatError, NotFoundError, UsageError
+from jokbo.errors import FormatError, UsageError
+from jokbo.sources.regular_files import CHUNK_BYTES, open_regular
 
 FOLDER = "exhibits"
 MAX_FILE_BYTES = 256 << 20
 MAX_EVIDENCE_BYTES = 64 << 20
-CHUNK_BYTES = 1 << 20
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -175,24 +175,6 @@ class Receiving:
         except OSError as error:
             raise UsageError(f"cannot keep a file in {self._store.folder}: {error.strerror}.") from None
         return stored
-
-
-def open_regular(path: Path) -> IO[bytes]:
-    """Open an ordinary file; never a link, a device or a pipe.
-
-    Raises
-    ------
-    NotFoundError
-        There is none.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise NotFoundError(f"cannot read {path}: {error.strerror}.") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise NotFoundError(f"{path} is no ordinary file. Give a file.")
-    return os.fdopen(handle, "rb")
 
 
 def display_name(name: str) -> str:

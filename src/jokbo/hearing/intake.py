@@ -19,8 +19,8 @@ from jokbo.hearing.exhibits import (
     count_differences,
     describe_evidence,
     display_name,
-    open_regular,
 )
+from jokbo.sources.regular_files import open_regular
 
 
 class Files(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from jokbo.cli.options import (
+    check_places,
     language,
     language_option,
     open_options,
@@ -44,11 +45,9 @@ def command(
     Exit status: 0 no fault, and nothing missing; 10 at least one fault; 11 no fault, but something is
     missing without which nobody can tell; 2 the claim cannot be read.
     """
-    from jokbo.errors import UsageError
     from jokbo.hearing.claims.lint import lint_claim
 
-    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
-        raise UsageError(f"cannot write {json_file}: it is a folder, or lies in none. Choose another place.")
+    check_places(json_file)
     with progress_line(quiet or not rerun) as line:
         options = open_options(
             offline=offline,

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from jokbo.cli.options import (
+    check_places,
     language,
     language_option,
     open_options,
@@ -33,13 +34,8 @@ class Places:
 
     def check(self) -> None:
         """Say that a file cannot be written before minutes of reading, not after them."""
-        from jokbo.errors import UsageError
 
-        for place in (self.json, self.html, self.statement, self.bom):
-            if place is not None and (place.is_dir() or not place.parent.is_dir()):
-                raise UsageError(
-                    f"cannot write {place}: it is a folder, or lies in none. Choose another place."
-                )
+        check_places(self.json, self.html, self.statement, self.bom)
 
     def write(self, document: Mapping[str, Any], lang: str, pack: Path) -> None:
         """Write what was asked for."""

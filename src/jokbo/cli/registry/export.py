@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jokbo.cli.options import language, language_option
+from jokbo.cli.options import check_places, language, language_option
 from jokbo.cli.registry.shared import Skips, print_json, register_options
 
 SCHEMA = "jokbo.registry_export/1"
@@ -33,12 +33,10 @@ def command(
     The archive is an uncompressed tar with a manifest of digests; equal content gives equal bytes. It names no
     path of this machine. Dates that you vouched for travel as claims.
     """
-    from jokbo.errors import UsageError
     from jokbo.lineage.register import open_register
     from jokbo.lineage.register.transfer import export_register
 
-    if output.is_dir() or not output.parent.is_dir():
-        raise UsageError(f"cannot write {output}: it is a folder, or lies in none. Choose another place.")
+    check_places(output)
     register, skips = open_register(directory), Skips()
     entries = list(dict.fromkeys(register.get(model) for model in models)) if models else None
     made = export_register(register, output, entries=entries, keep_going=skips if keep_going else None)

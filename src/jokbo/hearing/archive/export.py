@@ -16,12 +16,13 @@ from typing import Any
 
 from jokbo import __version__
 from jokbo.errors import InputError, NotFoundError, UsageError
-from jokbo.hearing.archive.manifest import FileFacts, Manifest, file_facts, is_archive_path, read_manifest
+from jokbo.hearing.archive.manifest import Manifest, is_archive_path, read_manifest
 from jokbo.hearing.archive.site import FILES, LOG, MANIFEST, exhibit_files, pages
 from jokbo.hearing.case.entry import Entry
 from jokbo.hearing.case.state import CaseState
 from jokbo.hearing.case.withheld import public_entries, public_state, withheld
 from jokbo.hearing.exhibits import ExhibitStore
+from jokbo.sources.regular_files import FileFacts, file_facts
 
 _UNFINISHED = ".unfinished"
 

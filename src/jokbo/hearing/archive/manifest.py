@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from jokbo.evidence import schema as rules
 from jokbo.evidence.canonical import canonical_bytes
 from jokbo.formats.strict_json import strict_loads
 from jokbo.hearing.archive.site import MANIFEST
-from jokbo.hearing.exhibits import CHUNK_BYTES, open_regular
+from jokbo.sources.regular_files import FileFacts, open_regular
 
 SCHEMA = "jokbo.hearing-archive/1"
 MAX_MANIFEST_BYTES = 32 << 20
@@ -43,14 +42,6 @@ _RULE: Mapping[str, Any] = {
         },
     },
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """Size and digest of a file."""
-
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +115,3 @@ def is_archive_path(path: str) -> bool:
     (True, False)
     """
     return re.fullmatch(_PATH, path) is not None
-
-
-def file_facts(path: Path) -> FileFacts:
-    """Size and digest of a file, read piece by piece.
-
-    Raises
-    ------
-    NotFoundError
-        There is none, or it is no ordinary file.
-    """
-    digest, size = hashlib.sha256(), 0
-    with open_regular(path) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-            size += len(chunk)
-    return FileFacts(size, digest.hexdigest())

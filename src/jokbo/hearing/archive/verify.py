@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jokbo import __version__
 from jokbo.errors import FormatError, InputError, JokboError, NotFoundError
-from jokbo.hearing.archive.manifest import FileFacts, Manifest, file_facts, read_manifest
+from jokbo.hearing.archive.manifest import Manifest, read_manifest
 from jokbo.hearing.archive.site import FILES, LOG, MANIFEST, exhibit_files, pages
 from jokbo.hearing.case.chain import Checked, Problem, Unreadable, verify_log
 from jokbo.hearing.case.log import read_log
@@ -19,10 +19,10 @@ from jokbo.hearing.exhibits import (
     MAX_EVIDENCE_BYTES,
     count_differences,
     describe_evidence,
-    open_regular,
 )
 from jokbo.report.texts import LANGUAGES
 from jokbo.sources.base import OpenOptions
+from jokbo.sources.regular_files import FileFacts, file_facts, open_regular
 
 MAX_PROBLEMS = 200
 OF_ARCHIVES = (MANIFEST, FILES, "index.html", *LANGUAGES)

@@ -19,7 +19,7 @@ from pathlib import Path
 from jokbo.errors import FormatError, NotFoundError, UsageError
 from jokbo.hearing.case.chain import Unreadable
 from jokbo.hearing.case.entry import MAX_LINE_BYTES, Entry, parse_entry
-from jokbo.hearing.exhibits import open_regular
+from jokbo.sources.regular_files import open_regular
 
 LOG = "log.jsonl"
 LOCK = "lock"
