@@ -4,22 +4,22 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint test-full calibration benchmark side-by-side bench record-experiments record-bench fingerprint-bench register-bench tree-bench cluster-cost hearing-demo hearing-load clean
+.PHONY: demo test lint test-full calibration benchmark side-by-side bench record-experiments record-bench fingerprint-bench register-bench tree-bench cluster-cost hearing-demo hearing-load league-demo league-calibration clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/jokbo demo --output demo-output
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n 2 -m "not torch and not browser and not slow and not network"
+	$(BIN)/python -m pytest -n 2 -m "not torch and not browser and not postgres and not slow and not network"
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The suites that need PyTorch, Transformers and Chromium; there, a skip is a failure.
+# The suites that need PyTorch, Transformers, Chromium and PostgreSQL; there, a skip is a failure.
 test-full: $(VENV)/full.stamp
-	JOKBO_FULL=1 $(BIN)/python -m pytest -n 2 -m "(torch or browser) and not slow and not network"
+	JOKBO_FULL=1 $(BIN)/python -m pytest -n 2 -m "(torch or browser or postgres) and not slow and not network"
 
 calibration: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.calibration --markdown docs/reference/calibration.md
@@ -34,6 +34,7 @@ side-by-side: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.speed --markdown docs/reference/speed.md
+	$(BIN)/python -m benchmarks.league_speed --markdown docs/reference/league-speed.md
 
 # Honest trainings and forgeries against every check on records; goes on where a stopped run was.
 record-experiments: $(VENV)/full.stamp
@@ -66,7 +67,15 @@ hearing-demo: $(VENV)/test.stamp
 # 2,500 readers, 5 events and 100 votes a second, for a minute; then again, with a kill.
 hearing-load: $(VENV)/full.stamp
 	$(BIN)/python -m benchmarks.hearing_load --markdown docs/reference/hearing-load.md
-	$(BIN)/python -m benchmarks.hearing_load --kill
+	$(BIN)/python -m benchmarks.hearing_load --kill --markdown docs/reference/hearing-load.md
+
+# A season of five teams with models of the zoo: scored, gated, checked, its site written to league-output.
+league-demo: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.league_demo
+
+# Thousands of simulated rounds: do rank sets cover, and are equal teams left unresolved?
+league-calibration: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.league_calibration --write
 
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12), (3, 13)})' || \

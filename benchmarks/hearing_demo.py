@@ -1,31 +1,35 @@
 """A rehearsal of a hearing over models of the zoo: one accusation that is false, one that is true.
 
 ``python -m benchmarks.hearing_demo --output hearing-demo`` opens a case, hears both claims by evidence that it makes
-now, closes it, writes the archive and verifies it. With ``--serve`` the case stays open and the live page comes up:
-sign in with the addresses it prints; codes are printed in the terminal.
+now (two comparisons and an audit of a training record), closes it, writes the archive and verifies it. With
+``--serve`` the case stays open and the live page comes up: sign in with the addresses it prints; codes are printed in
+the terminal.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import base64
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from benchmarks.hearing_claims import MODELS, ROOT, TRUE_CLAIM, write_false_claim
 from jokbo.hearing import intake
 from jokbo.hearing.case.case import Case, new_case
+from jokbo.hearing.case.chain import sign_draft
 from jokbo.hearing.case.entry import Author, Draft
 from jokbo.hearing.case.state import stamp
 
-MODELS = Path(__file__).resolve().parents[1] / "zoo" / "models"
+if TYPE_CHECKING:
+    from jokbo.records.commit.keys import Signer
+
+RECORD = ROOT / "zoo" / "records" / "small"
+AUDIT_SEED = 1
 ROLES = {
     "chair": "chair",
     "moderator": "moderator",
@@ -44,65 +48,6 @@ CASE = {
     "queue_order": "public",
     "reply_hours": 72,
 }
-CLAIM = """schema: jokbo.claim/1
-title: {title}
-claimant: rehearsal
-models:
-  first:
-    name: base0
-  second:
-    name: {candidate}
-reference: first
-candidate: second
-measure:
-  name: cosine
-  tensors: [norm]
-null: Norms of unrelated models have a cosine near 0.
-table: claim.csv
-figures:
-  - says: "{mean:.3f}"
-    is: mean
-    of: effect
-conclusion:
-  says: derived
-  about: model
-  text: >
-    The norms have a mean cosine of {mean:.3f}, so {candidate} was made from base0.
-"""
-
-
-def norms(model: str) -> dict[str, Any]:
-    """Norm gains of a model by tensor name; bfloat16 is the upper half of float32."""
-    data = (MODELS / model / "model.safetensors").read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    found = {}
-    for name, tensor in json.loads(data[8 : 8 + length]).items():
-        if "norm" in name:
-            begin, end = (8 + length + offset for offset in tensor["data_offsets"])
-            raw = np.frombuffer(data[begin:end], dtype="<u2" if tensor["dtype"] == "BF16" else "<f4")
-            found[name] = (raw.astype("<u4") << 16).view("<f4") if tensor["dtype"] == "BF16" else raw
-    return found
-
-
-def write_claim(folder: Path, candidate: str) -> Path:
-    """A claim as such claims are made: raw cosines of norms, no control."""
-    first, second = norms("base0"), norms(candidate)
-    rows = [
-        (name, float(a @ b / np.sqrt((a @ a) * (b @ b))))
-        for name, a in sorted(first.items())
-        for b in [second[name]]
-    ]
-    folder.mkdir(parents=True)
-    with (folder / "claim.csv").open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(["id", "role", "reference", "candidate", "layers", "tensor", "value"])
-        for k, (name, value) in enumerate(rows):
-            table.writerow([name, "effect", "first", "second", k, "norm", f"{value:.5f}"])
-    mean = sum(value for _, value in rows) / len(rows)
-    path = folder / "claim.yaml"
-    title = f"{candidate} descends from base0"
-    path.write_text(CLAIM.format(title=title, candidate=candidate, mean=mean), encoding="utf-8")
-    return path
 
 
 @dataclass
@@ -111,6 +56,7 @@ class Rehearsal:
 
     case: Case
     folder: Path
+    keys: dict[str, Signer]
 
     def say(self, account: str, kind: str, payload: dict[str, Any], about: int | None = None) -> int:
         draft = Draft(kind, payload, Author(account, ROLES.get(account, "public")), about)
@@ -118,6 +64,11 @@ class Rehearsal:
 
     def text(self, account: str, kind: str, text: str, about: int | None = None, **more: Any) -> int:
         return self.say(account, kind, {"text": text, "language": "en", **more}, about)
+
+    def signed(self, account: str, kind: str, payload: dict[str, Any], about: int) -> int:
+        """The same, signed with the account's own key, so that it counts."""
+        draft = Draft(kind, payload, Author(account, ROLES[account]), about)
+        return self.case.add(sign_draft(draft, self.case.head().case, self.keys[account])).sequence
 
     def evidence(self, candidate: str) -> Path:
         """Compare for real."""
@@ -129,17 +80,29 @@ class Rehearsal:
         path.write_bytes(found.evidence.to_json())
         return path
 
-    def claim(self, candidate: str) -> int:
-        payload: dict[str, Any] = {}
-        artefacts = [self.say("claimant", "artefact", {"name": name}) for name in ("base0", candidate)]
-        path = write_claim(self.folder / "claims" / candidate, candidate)
+    def audit(self) -> Path:
+        """Audit a training record for real; what runs the model is left out, since a rehearsal is short."""
+        from jokbo.records.audit import audit
+
+        path = self.folder / "evidence" / "audit.json"
+        path.write_bytes(audit(str(RECORD), seed=AUDIT_SEED, replay=False).to_json())
+        return path
+
+    def claim(self, candidate: str, path: Path) -> int:
+        """Enter a claim, linted now, and its two models by the digests of the bytes that are here."""
+        from jokbo.views.model import open_model
+
+        artefacts = []
+        for name in ("base0", candidate):
+            digest = open_model(str(MODELS / name)).digest
+            named = {"name": name, "repository": f"zoo/models/{name}", "digest": digest}
+            artefacts.append(self.say("claimant", "artefact", named))
         payload = intake.with_lint({"artefacts": artefacts}, path, "en")
         return self.say("claimant", "claim", payload)
 
-    def exhibit(self, account: str, about: int, path: Path, candidate: str) -> int:
-        command = f"jokbo compare zoo/models/base0 zoo/models/{candidate} --json evidence.json"
+    def exhibit(self, account: str, about: int, path: Path, title: str, command: str) -> int:
         stored = self.case.exhibits.add(path)
-        given = {"title": f"jokbo compare base0 {candidate}", "command": command}
+        given = {"title": title, "command": f"{command} --json {path.name}"}
         return self.say(
             account, "exhibit", intake.with_evidence(given, stored, path.name, self.case.exhibits), about
         )
@@ -147,32 +110,54 @@ class Rehearsal:
     def repeat(self, account: str, exhibit: int, path: Path) -> int:
         stored, data = self.case.exhibits.add(path), path.read_bytes()
         payload = intake.reproduction({"machine": "another machine"}, data, stored, path.name, data)
-        return self.say(account, "reproduction", payload, exhibit)
+        return self.signed(account, "reproduction", payload, exhibit)
 
 
-def hear(rehearsal: Rehearsal) -> Iterator[str]:
+def hear(r: Rehearsal) -> Iterator[str]:
     """The hearing, step by step; yields what happened."""
-    r = rehearsal
-    for account, role in list(ROLES.items())[1:]:
-        r.say("chair", "role", {"account": account, "role": role})
-        r.say("chair", "party", {"account": account, "name": account.capitalize()})
-    r.say("panel-1", "interest", {"none": True, "text": "None.", "language": "en"})
-    false, true = r.claim("base1"), r.claim("sft0")
+    appoint(r)
+    false = r.claim("base1", write_false_claim(r.folder / "claims" / "base1"))
+    true = r.claim("sft0", TRUE_CLAIM)
     faults = [r.case.state.items[claim].payload["lint"]["faults"] for claim in (false, true)]  # type: ignore[index]
     yield f"two claims entered (entries {false} and {true}); the linter found {faults[0]} and {faults[1]} faults"
     until = stamp(datetime.now(UTC) + timedelta(hours=72))
     for claim in (false, true):
         r.say("chair", "reply_timer", {"account": "respondent", "until": until}, claim)
-    evidence = {name: r.evidence(name) for name in ("base1", "sft0")}
     rebuttal = r.text(
         "respondent", "rebuttal", "Raw cosines of positive norms are near 1 for any two models.", false
     )
-    shown = r.exhibit("respondent", rebuttal, evidence["base1"], "base1")
-    found = r.exhibit("claimant", true, evidence["sft0"], "sft0")
-    r.repeat("panel-1", shown, evidence["base1"])
-    r.repeat("panel-2", found, evidence["sft0"])
+    shown = compared(r, "respondent", rebuttal, "base1", again="panel-1")
+    found = compared(r, "claimant", true, "sft0", again="panel-2")
     r.text("respondent", "reply", "We fine-tuned base0, and say so in the model card.", true)
     yield f"evidence exhibited and repeated (entries {shown} and {found})"
+    yield from hear_questions(r)
+    yield from hear_of_records(r)
+    find(r, (false, shown), (true, found))
+    yield "findings entered: one claim is proven, one is not"
+
+
+def appoint(r: Rehearsal) -> None:
+    """Roles, names, keys, interests."""
+    for account, role in list(ROLES.items())[1:]:
+        r.say("chair", "role", {"account": account, "role": role})
+        r.say("chair", "party", {"account": account, "name": account.capitalize()})
+    for account, signer in r.keys.items():
+        key = base64.b64encode(signer.public.der).decode()
+        r.say("chair", "key", {"account": account, "valid": True, "key": key})
+    r.say("panel-1", "interest", {"none": True, "text": "None.", "language": "en"})
+
+
+def compared(r: Rehearsal, account: str, about: int, name: str, *, again: str) -> int:
+    """Exhibit a comparison that is made now, and have somebody repeat it."""
+    path = r.evidence(name)
+    command = f"jokbo compare zoo/models/base0 zoo/models/{name}"
+    exhibit = r.exhibit(account, about, path, f"jokbo compare base0 {name}", command)
+    r.repeat(again, exhibit, path)
+    return exhibit
+
+
+def hear_questions(r: Rehearsal) -> Iterator[str]:
+    """A question is asked, voted on, answered, and said aloud."""
     question = r.text("p-reader", "question", "Which rows were compared?")
     r.say("moderator", "question_state", {"state": "published"}, question)
     for account in ("p-one", "p-two", "panel-1", "respondent"):
@@ -183,27 +168,40 @@ def hear(rehearsal: Rehearsal) -> Iterator[str]:
     said = {"start_seconds": 95, "stop_seconds": 130, "speaker": "Respondent", "questions": [question]}
     r.text("moderator", "transcript", "The rows are those that the evidence names.", **said)
     yield f"a question was asked, voted on and answered (entry {question})"
+
+
+def find(r: Rehearsal, false: tuple[int, int], true: tuple[int, int]) -> None:
+    """Findings on both claims, each with its exhibit, and what stays open."""
+    (claim, shown), (other, found) = false, true
     settles = (
         "The training record of base1: data order, logs and checkpoints, as `jokbo record audit` reads them."
     )
-    r.text("panel-1", "finding", "No evidence of dependence down to the bounds of exhibit "
-           f"{shown}. This does not prove independence.", false,
-           outcome="not_proven", would_settle=settles, exhibits=[shown])  # fmt: skip
-    r.text(
-        "panel-1",
-        "finding",
-        f"Dependence is shown by exhibit {found}.",
-        true,
-        outcome="proven",
-        exhibits=[found],
+    said = (
+        f"No evidence of dependence down to the bounds of exhibit {shown}. This does not prove independence."
     )
-    r.text(
+    more = {"outcome": "not_proven", "would_settle": settles, "exhibits": [shown]}
+    r.text("panel-1", "finding", said, claim, **more)
+    said = f"Dependence is shown by exhibit {found}."
+    r.text("panel-1", "finding", said, other, outcome="proven", exhibits=[found])
+    said = "Was the tokenizer of base1 taken from base0?"
+    r.text("panel-2", "residual", said, would_settle="Its merges' source.")
+
+
+def hear_of_records(r: Rehearsal) -> Iterator[str]:
+    """A question that an audit of a training record answers, as an exhibit of its own kind."""
+    question = r.text("p-one", "question", "What would a training record have to show?")
+    for state in ("published", "answering"):
+        r.say("moderator", "question_state", {"state": state}, question)
+    answer = r.text(
         "panel-2",
-        "residual",
-        "Was the tokenizer of base1 taken from base0?",
-        would_settle="Its merges' source.",
+        "answer",
+        "What an audit asks for: this one is of the record of another model of the zoo, and says what it leaves open.",
+        question,
     )
-    yield "findings entered: one claim is proven, one is not"
+    command = f"jokbo record audit zoo/records/small --seed {AUDIT_SEED} --no-replay"
+    audit = r.exhibit("panel-2", answer, r.audit(), "jokbo record audit zoo/records/small", command)
+    r.say("moderator", "question_state", {"state": "answered"}, question)
+    yield f"a training record was audited, and the audit exhibited (entry {audit})"
 
 
 def finish(rehearsal: Rehearsal) -> tuple[int, str]:
@@ -247,8 +245,10 @@ def main() -> int:
     shutil.rmtree(args.output, ignore_errors=True)
     args.output.mkdir(parents=True)
     signer = make_key(args.output / "host.pem")
-    with new_case(args.output / "case", CASE, chair="chair", signer=signer) as case:
-        rehearsal = Rehearsal(case, args.output)
+    recovery = make_key(args.output / "recovery.pem").public
+    with new_case(args.output / "case", CASE, chair="chair", signer=signer, recovery=recovery) as case:
+        keys = {name: make_key(args.output / f"{name}.pem") for name in ("panel-1", "panel-2")}
+        rehearsal = Rehearsal(case, args.output, keys)
         for done in hear(rehearsal):
             print(done)
         if args.serve:

@@ -1,9 +1,9 @@
 """Write the reference pages from the code: `python scripts/make_reference.py` (``--check`` only compares).
 
 The schemas, the command line, the test catalogue and the checks on records are documented where
-they are made; these pages show it. Korean descriptions of the schemas are in ``reference_texts.toml``,
-``record_reference_texts.toml`` and ``register_reference_texts.toml`` beside this script, by their
-English text; one that is missing stops the script.
+they are made; these pages show it. Korean descriptions of the schemas are in ``reference_texts.toml`` and the
+``record_``, ``register_`` and ``league_`` ones beside this script, by their English text; one that is missing stops
+the script.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def texts(name: str) -> dict[str, Any]:
 TEXTS = texts("reference_texts")
 RECORD_TEXTS = texts("record_reference_texts")
 REGISTER_TEXTS = texts("register_reference_texts")
+LEAGUE_TEXTS = texts("league_reference_texts")
 
 
 def translations(words: Mapping[str, Any]) -> dict[str, str]:
@@ -147,9 +148,8 @@ def to_anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
-def documents_page(page: str, lang: str) -> str:
+def documents_page(page: str, lang: str, words: Mapping[str, Any] = REGISTER_TEXTS) -> str:
     """Several schemas as tables on one page, a section each."""
-    words = REGISTER_TEXTS
     heads, about = words[lang], words["page"][page][lang]
     known = translations(words) if lang == "ko" else {}
     documents = [each for each in words["document"] if each["page"] == page]
@@ -286,6 +286,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "record-checks.ko.md": lambda: checks_page("ko"),
     "register-documents.md": lambda: documents_page("register-documents", "en"),
     "register-documents.ko.md": lambda: documents_page("register-documents", "ko"),
+    "league-documents.md": lambda: documents_page("league-documents", "en", LEAGUE_TEXTS),
+    "league-documents.ko.md": lambda: documents_page("league-documents", "ko", LEAGUE_TEXTS),
     "claim.md": lambda: documents_page("claim", "en"),
     "claim.ko.md": lambda: documents_page("claim", "ko"),
     "cli.md": cli_page,

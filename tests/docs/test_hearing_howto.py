@@ -26,6 +26,7 @@ def commands(page: Path) -> list[list[str]]:
     for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
+            words = words[1:] if words[0].startswith("JOKBO_") else words
             if words[:2] == ["jokbo", "hearing"]:
                 found.append(words[2:])
             elif words[0] == "add":
@@ -74,18 +75,20 @@ def test_the_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", ["hold-a-hearing.md", "hold-a-hearing.ko.md"])
 def test_the_page_is_served_as_it_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Both ways to serve, up to the socket: the options, the people file, the host that is answered for."""
-    for module in ("starlette", "sqlalchemy", "uvicorn", "python_multipart"):
+    """All ways to serve, up to the socket: the options, the files, the host that is answered for."""
+    for module in ("starlette", "sqlalchemy", "uvicorn", "python_multipart", "authlib"):
         pytest.importorskip(module)
     from jokbo.hearing.live import server
 
     monkeypatch.chdir(tmp_path)
     prepare(tmp_path)
     page = ROOT / "docs/how-to" / name
-    (people,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    monkeypatch.setenv("JOKBO_OIDC_SECRET_EXAMPLE", "hush")
+    people, providers = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     (tmp_path / "people.toml").write_text(people, encoding="utf-8")
+    (tmp_path / "providers.toml").write_text(providers, encoding="utf-8")
     words = commands(page)
-    for each in words[:2]:
+    for each in words[: 1 + [each[0] for each in words].index("new")]:
         command.main(each, standalone_mode=False)
     seen = []
 
@@ -102,4 +105,5 @@ def test_the_page_is_served_as_it_says(name: str, tmp_path: Path, monkeypatch: p
     assert seen == [
         ("http://127.0.0.1:8000", None, "kim"),
         ("https://hearing.example.org", "127.0.0.1", "kim"),
+        ("http://127.0.0.1:8000", None, "kim"),
     ]

@@ -53,21 +53,53 @@ def test_the_claim_has_the_faults_that_the_dispute_taught():
     assert found == {
         "raw_cosine", "random_above_effect", "mislabelled_control", "centred_by_constant", "baseline_within_model",
         "outlier_baseline", "layer_left_out", "effect_called_sigma", "pvalue_beyond_sample", "either_way",
-        "norms_alone", "script_disagrees",
+        "norms_alone", "script_disagrees", "failed_control", "sample_inflated", "unused_column", "figure_disagrees",
     }  # fmt: skip
     missing = {finding.code for finding in result.findings if finding.severity.value == "missing"}
-    assert missing == {"no_control", "nothing_against", "artefact_not_pinned"}
+    assert missing == {"nothing_against", "artefact_not_pinned"}
+    notes = [finding.code for finding in result.findings if finding.severity.value == "note"]
+    assert notes == ["few_of_many", "few_of_many", "direction_not_shown"]
     assert result.exit_status == 10
 
 
 def test_the_numbers_are_the_published_ones():
     numbers = {f.code: f.numbers for f in reversed(lint_claim(CASE / "claim.yaml").findings)}
-    assert numbers["random_above_effect"] == {"random": 0.9999, "value": 0.989}
-    assert numbers["layer_left_out"]["whole"] == 0.817
+    assert numbers["random_above_effect"] == {"random": 0.9999, "value": 0.988988}
+    assert round(numbers["layer_left_out"]["whole"], 3) == 0.817
+    assert numbers["failed_control"] == {"measure": "other", "value": 0.258337, "baseline": 0.569929}
+    assert numbers["sample_inflated"] == {"stated": 262144, "n": 4096}
+    assert numbers["figure_disagrees"] == {"says": "0.38", "found": 0.945304}
+    assert numbers["unused_column"] == {"measure": "pearson", "mean": 0.0129846, "n": 5}
     assert numbers["norms_alone"] == {"share": 4e-06}
     assert numbers["effect_called_sigma"]["stated"] == 182
     assert (numbers["either_way"]["low"], numbers["either_way"]["high"]) == (0.001, 0.004)
     assert 10 ** -numbers["pvalue_beyond_sample"]["log10_floor"] == pytest.approx(70, rel=1e-4)
+
+
+TAUGHT = {
+    "raw cosine on positive vectors": {"raw_cosine"},
+    "no shuffle or centring control": {"no_control", "centred_by_constant"},
+    "baseline from an outlier layer": {"outlier_baseline"},
+    "a layer left out of the headline": {"layer_left_out"},
+    "an effect size called sigma": {"effect_called_sigma"},
+    "a random control above the effect": {"random_above_effect"},
+    "sample size inflated": {"sample_inflated"},
+    "a failed control": {"failed_control"},
+    "evidence that would count either way": {"either_way"},
+    "a contradicting column unused": {"unused_column"},
+    "a conclusion from norm parameters alone": {"norms_alone"},
+    "prose that disagrees with its own table": {"figure_disagrees"},
+}
+"""The twelve rules that the dispute taught, as the issue names them."""
+
+
+@pytest.mark.parametrize("lesson", TAUGHT)
+def test_each_lesson_is_found_by_the_linter_itself_and_told_in_the_page(lesson: str):
+    found = {finding.code for finding in lint_claim(CASE / "claim.yaml").findings}
+    told = [code for code in TAUGHT[lesson] if code in found]
+    assert told
+    for page in ("README.md", "README.ko.md"):
+        assert f"`{told[0]}`" in (CASE / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["rebuttal-shuffles", "rebuttal-layer-10"])

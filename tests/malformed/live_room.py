@@ -26,8 +26,12 @@ PEOPLE = {
 }
 ROLES = {"mod": "moderator", "pan": "panel", "accuser": "claimant", "accused": "respondent"}
 WIDE = Limits(
+    codes_by_device=(1000, 900.0),
+    codes_by_pair=(1000, 900.0),
     codes_by_mailbox=(1000, 900.0),
     codes_by_address=(1000, 900.0),
+    tries_by_device=(1000, 900.0),
+    tries_by_pair=(1000, 900.0),
     tries_by_mailbox=(1000, 900.0),
     tries_by_address=(1000, 900.0),
     entries_by_public=(1000, 60.0),
@@ -51,6 +55,8 @@ class People:
 
     def become(self, who: str) -> People:
         """Use somebody's browser from now on."""
+        if who == self.now:
+            return self
         self._jars[self.now] = dict(self.client.cookies)
         self.client.cookies.clear()
         self.client.cookies.update(self._jars.get(who, {}))
@@ -94,8 +100,16 @@ def token(page: str) -> str:
 
 
 @contextmanager
-def hearing(folder: Path, **changes: Any) -> Iterator[People]:
-    """A live hearing with a claim (entry 6) and a published question (entry 7)."""
+def hearing(
+    folder: Path,
+    *,
+    send_mail: Any = None,
+    database: str | None = None,
+    providers: Any = (),
+    clocks: Any = None,
+    **changes: Any,
+) -> Iterator[People]:
+    """A live hearing with a claim (entry 6) and a published question (entry 7); `changes` are of its settings."""
     signer = make_key(folder / "host.pem")
     payload = {
         "title": "Case",
@@ -121,10 +135,12 @@ def hearing(folder: Path, **changes: Any) -> Iterator[People]:
         folder / "case",
         signer,
         replace(settings, **changes),
-        lambda address, subject, text: mail.append((address, subject)),
-        database=f"sqlite:///{folder / 'live' / 'live.sqlite'}",
+        send_mail or (lambda address, subject, text: mail.append((address, subject))),
+        database=database or f"sqlite:///{folder / 'live' / 'live.sqlite'}",
         archive=folder / "archive",
         people=PEOPLE,
+        providers=providers,
+        clocks=clocks,
     )
     with TestClient(app) as client:
         yield People(client, mail, folder)

@@ -16,7 +16,7 @@ pytest.importorskip("cryptography")
 from live_room import WIDE, People, hearing, token
 from starlette.testclient import TestClient
 
-from jokbo.cli.hearing.serve import _given_url
+from jokbo.cli.hearing.serve_options import given_url
 from jokbo.errors import FormatError, UsageError
 from jokbo.formats.strict_yaml import parse_yaml
 from jokbo.hearing.case.case import Case
@@ -198,7 +198,7 @@ def test_a_page_that_says_something_broke_has_the_headers(people: People, monkey
     ],
 )
 def test_the_address_of_the_page(given: str, expected: str):
-    assert _given_url(given) == expected
+    assert given_url(given) == expected
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_the_address_of_the_page(given: str, expected: str):
 )
 def test_an_address_that_no_request_would_fit_is_refused(given: str):
     with pytest.raises(UsageError, match="--base-url"):
-        _given_url(given)
+        given_url(given)
 
 
 def test_nobody_brings_a_linters_word_along(people: People, tmp_path: Path):

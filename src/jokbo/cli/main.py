@@ -28,6 +28,7 @@ COMMANDS = {
     "record": "Pack, inspect, audit and commit to a training record.",
     "claim": "Write a claim about two models, and check it before it is heard.",
     "hearing": "Hold a public verification, and leave a record of it.",
+    "league": "Run a league: rounds, scores with their uncertainty, a gate, eliminations.",
     "demo": "Compare two derived and two independent models that come with Jokbo.",
 }
 

@@ -12,13 +12,14 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from jokbo.errors import FormatError, UsageError
+from jokbo.formats.strict_json import strict_loads
 from jokbo.sources.regular_files import CHUNK_BYTES, open_regular
 
 FOLDER = "exhibits"
@@ -193,14 +194,26 @@ def display_name(name: str) -> str:
 def describe_evidence(data: bytes, *, where: str) -> dict[str, Any]:
     """What evidence says of itself: what an entry states, and is held against.
 
+    Evidence is what `jokbo compare --json` writes, about two models, or `jokbo record audit --json`, about a record.
+
     Raises
     ------
     EvidenceError
         It is no evidence of this tool, or does not follow its schema.
     """
     from jokbo.evidence.evidence import parse_evidence
+    from jokbo.records.audit import audit_digest
     from jokbo.report.texts import clean
 
+    audit = parse_as_audit(data, where=where)
+    if audit is not None:
+        name = clean(audit["record"]["name"], limit=200) or "–"
+        return {
+            "schema": audit["schema"],
+            "digest": audit_digest(audit),
+            "verdict": audit["verdict"]["kind"],
+            "record": {"name": name, "digest": audit["record"]["digest"]},
+        }
     evidence = parse_evidence(data, where=where)
     document = evidence.document
 
@@ -221,6 +234,27 @@ def describe_evidence(data: bytes, *, where: str) -> dict[str, Any]:
     }
 
 
+def parse_as_audit(data: bytes, *, where: str) -> dict[str, Any] | None:
+    """The audit of a training record that a file holds; None where it is no audit, whatever else it is.
+
+    Raises
+    ------
+    EvidenceError
+        It says that it is an audit, and does not follow the schema of one.
+    """
+    from jokbo.records.document import FAMILY, parse_audit
+
+    if len(data) > MAX_EVIDENCE_BYTES:
+        return None
+    try:
+        document = strict_loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or not str(document.get("schema", "")).startswith(FAMILY):
+        return None
+    return parse_audit(data, where=where)
+
+
 def count_differences(claimed: bytes, found: bytes) -> int:
     """Places in which two pieces of evidence disagree, 100 at most; 0 is agreement.
 
@@ -231,15 +265,20 @@ def count_differences(claimed: bytes, found: bytes) -> int:
     EvidenceError
         One is no evidence.
     """
-    from jokbo.evidence.evidence import parse_evidence
     from jokbo.evidence.verify import differences
 
-    first = parse_evidence(claimed, where="the exhibit").document
-    second = parse_evidence(found, where="the reproduction").document
-    return len(differences(_comparable(first), _comparable(second)))
+    return len(differences(_comparable(claimed, "the exhibit"), _comparable(found, "the reproduction")))
 
 
-def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(data: bytes, where: str) -> dict[str, Any]:
+    from jokbo.evidence.evidence import parse_evidence
+
+    audit = parse_as_audit(data, where=where)
+    if audit is not None:
+        kept = {key: value for key, value in audit.items() if key not in ("software", "jokbo", "schema")}
+        kept["record"] = {key: value for key, value in audit["record"].items() if key != "name"}
+        return kept
+    document = parse_evidence(data, where=where).document
     kept = {key: value for key, value in document.items() if key not in ("software", "jokbo", "schema")}
     place = ("name", "kind", "public_since", "public_from", "commit")
     for side in ("reference", "candidate"):

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from jokbo.errors import FormatError, NotFoundError, UsageError
 from jokbo.formats.strict_json import strict_loads
 from jokbo.hearing.case.entry import MAX_LINE_BYTES
+from jokbo.hearing.case.holds import latest_end
 from jokbo.hearing.case.kinds import KINDS, schema
-from jokbo.hearing.case.permissions import MAX_HOLD_DAYS
 from jokbo.hearing.case.state import CaseState, stamp
 from jokbo.hearing.exhibits import (
     StoredFile,
@@ -205,13 +205,21 @@ def with_key(payload: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {"valid": True, **payload, "key": base64.b64encode(key.der).decode()}
 
 
-def with_dates(kind: str, payload: Mapping[str, Any], state: CaseState, now: datetime) -> dict[str, Any]:
-    """Ends that nobody stated: the right of reply as the case has it, a hold as long as the law allows."""
+def with_dates(
+    kind: str, payload: Mapping[str, Any], state: CaseState, now: datetime, about: int | None = None
+) -> dict[str, Any]:
+    """Ends that nobody stated: the right of reply as the case has it, a hold as long as the law allows.
+
+    Parameters
+    ----------
+    about : int, optional
+        What is held: time that it was held before counts.
+    """
     found = dict(payload)
     if kind == "reply_timer" and "until" not in found and state.facts is not None:
         found["until"] = stamp(now + timedelta(hours=state.facts.payload["reply_hours"]))
     if kind == "moderation" and found.get("action") == "hold" and "until" not in found:
-        found["until"] = stamp(now + timedelta(days=MAX_HOLD_DAYS))
+        found["until"] = stamp(latest_end(state, about, str(found.get("asked_by", "")), stamp(now)))
     return found
 
 

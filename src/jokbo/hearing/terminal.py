@@ -11,6 +11,7 @@ from jokbo.hearing.case.chain import Problem
 from jokbo.hearing.case.entry import Entry
 from jokbo.hearing.case.state import CaseState
 from jokbo.hearing.case.views import residuals, timers
+from jokbo.hearing.case.votes import in_force
 from jokbo.hearing.case.withheld import public_state
 from jokbo.hearing.case.witness import spelled
 from jokbo.hearing.pages.contexts import Contexts
@@ -27,10 +28,32 @@ def render_verified(found: Verified, *, lang: str) -> str:
     lines += [f"  ? {_reason(t, 'hearing.unchecked', each)}" for each in found.unchecked]
     if found.keeper:
         lines.append(t("hearing.verify.keeper", key=found.keeper))
+        lines += _earlier_keys(found, t)
     if found.state.head:
         lines.append(t("hearing.cli.head", entries=entries, digest=spelled(found.state.head)))
     lines += list(_checked(found, t))
     return "\n".join(lines)
+
+
+def _earlier_keys(found: Verified, t: Texts) -> Iterator[str]:
+    acts = [act for act in found.state.acts if act.kind == "key_rotated"]
+    for key, act in zip(found.keepers, acts, strict=False):
+        yield "  " + t.code(
+            "hearing.verify.replaced", act.payload["signed_by"], key=key, entry=t.number(act.sequence)
+        )
+
+
+def votes_text(state: CaseState, t: Texts) -> str:
+    """Votes in force in three tallies, which are never added."""
+    return "; ".join(
+        t(
+            "hearing.tally",
+            group=t.code("hearing.group", group),
+            up=t.number(tally.up),
+            down=t.number(tally.down),
+        )
+        for group, tally in in_force(state.tallies).items()
+    )
 
 
 def _checked(found: Verified, t: Texts) -> Iterator[str]:
@@ -71,6 +94,7 @@ def verified_document(found: Verified) -> dict[str, Any]:
         "entries": found.state.length,
         "head": found.state.head,
         "keeper": found.keeper,
+        "keepers": list(found.keepers),
         "against": found.head,
         "problems": plain(found.problems),
         "unchecked": plain(found.unchecked),
@@ -87,10 +111,10 @@ def render_state(state: CaseState, *, lang: str) -> str:
     state = public_state(state)
     page = Contexts(state, lang, lambda name, number: "").board()
     t = Texts(lang)
-    votes = sum(len(each) for each in state.votes.values())
     lines = [
         clean(page["case_title"], limit=300),
-        t("hearing.cli.show_entries", entries=t.number(state.length), votes=t.number(votes)),
+        t("hearing.cli.show_entries", entries=t.number(state.length)),
+        t("hearing.cli.show_votes", votes=votes_text(state, t)),
     ]
     for code in ("settled", "open"):
         lines += ["", t(f"hearing.board.{code}")]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jokbo.report.context import build_report
+from jokbo.report.context import build_report, plain
 from jokbo.report.figures import draw
 from jokbo.report.texts import NAME_CLOSES, NAME_OPENS, Texts
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 
@@ -41,6 +43,15 @@ def render_html(document: Mapping[str, Any], *, lang: str) -> str:
 
 def render_page(template: str, report: object, *, lang: str) -> str:
     """Fill a template of this package: texts escaped, names isolated, figures drawn, the style inside."""
+    from markupsafe import Markup
+
+    style = resources.files("jokbo.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    return _templates().get_template(template).render(report=report, t=Texts(lang), style=Markup(style))
+
+
+@cache
+def _templates() -> Environment:
+    """Templates are compiled once: a site has hundreds of pages."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -53,9 +64,9 @@ def render_page(template: str, report: object, *, lang: str) -> str:
         keep_trailing_newline=True,
     )
     pages.filters["names"] = isolate
+    pages.filters["bare"] = plain
     pages.globals["draw"] = lambda chart: Markup(draw(chart))
-    style = resources.files("jokbo.report").joinpath("templates/report.css").read_text(encoding="utf-8")
-    return pages.get_template(template).render(report=report, t=Texts(lang), style=Markup(style))
+    return pages
 
 
 def isolate(text: str) -> Markup:

@@ -42,7 +42,7 @@ def test_result_and_quiet(run: Run, tmp_path: Path):
     assert (outcome.status, outcome.out, outcome.err) == (10, "", "")
     document = json.loads(result.read_bytes())
     assert document["schema"] == "jokbo.claim-lint/1"
-    assert document["faults"] == 12
+    assert document["faults"] == 16
     assert result.read_bytes().endswith(b"}\n")
 
 

@@ -113,8 +113,29 @@ def test_the_least_pvalue_of_a_relabelling():
     assert 10 ** -log10_permutation_floor(3, 7) == pytest.approx(math.comb(10, 3))
 
 
-def test_a_tail_beyond_floats_is_told_as_less_than():
-    assert log10_t_pvalue(1e6, 5_000) == -300
+@pytest.mark.parametrize(
+    ("t", "free", "log10"),
+    [
+        # mpmath 1.3 with 60 digits: log10(betainc(free / 2, 1 / 2, 0, free / (free + t**2), regularized=True)).
+        (1e6, 5_000, -20754.5225612),
+        (60, 5_000, -590.579706455),
+        (45, 2_000, -305.335561823),
+        (1e60, 6, -358.170696227),
+        (1e200, 3, -599.656529254),
+    ],
+)
+def test_a_tail_beyond_floats_is_computed_by_its_logarithm(t: float, free: int, log10: float):
+    assert log10_t_pvalue(t, free) == pytest.approx(log10, rel=1e-11)
+
+
+def test_both_ways_to_compute_a_tail_agree_where_they_meet():
+    from jokbo.hearing.claims import groups
+
+    for t, free in ((2.5, 6), (40.0, 30), (37.5, 3_000), (1e40, 6)):
+        direct = log10_t_pvalue(t, free)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(groups, "SMALL", 2.0)
+            assert log10_t_pvalue(t, free) == pytest.approx(direct, rel=1e-9)
 
 
 def test_layers_in_words():

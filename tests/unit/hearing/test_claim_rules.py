@@ -72,6 +72,12 @@ def relative_unseen(claim: Claim, rows: list[Row]) -> None:
     rows[7]["value"] = 0.1
 
 
+def baseline_as_high_by_another_measure(claim: Claim, rows: list[Row]) -> None:
+    both = {"reference": "a", "candidate": "b", "measure": "other", "tensor": "norm"}
+    rows.append({"role": "other", "value": 0.26, "counts": "unused", **both})
+    rows.append({"role": "baseline", "value": 0.57, **both})
+
+
 def random_as_high(claim: Claim, rows: list[Row]) -> None:
     rows.append({"role": "random", "reference": "r", "candidate": "r", "value": 0.9})
 
@@ -223,6 +229,16 @@ def loose(claim: Claim, rows: list[Row]) -> None:
     del claim["models"]["a"]["commit"]
 
 
+def more_entries_told(claim: Claim, rows: list[Row]) -> None:
+    _figure(claim, says="262,144 samples", **{"is": "entries"})
+    for row in rows[:4]:
+        row["entries"] = 4096
+
+
+def sure_of_nought(claim: Claim, rows: list[Row]) -> None:
+    _figure(claim, says="p = 0", **{"is": "pvalue"}, of="shuffled", against="random", computed_as="other")
+
+
 def few_tokens(claim: Claim, rows: list[Row]) -> None:
     rows[0] |= {"entries": 200, "available": 80339}
 
@@ -243,6 +259,7 @@ PLANTED: list[tuple[Any, Change, str, str]] = [
     (sound_claim, unrelated_as_high, "failed_control", "fault"),
     (sound_claim, unrelated_spread, "failed_control", "fault"),
     (sound_claim, relative_unseen, "failed_control", "fault"),
+    (sound_claim, baseline_as_high_by_another_measure, "failed_control", "fault"),
     (sound_claim, random_as_high, "random_above_effect", "fault"),
     (sound_claim, other_model, "mislabelled_control", "fault"),
     (sound_claim, constant, "centred_by_constant", "fault"),
@@ -255,9 +272,11 @@ PLANTED: list[tuple[Any, Change, str, str]] = [
     (sound_claim, effect_size_by_value, "effect_called_sigma", "fault"),
     (sound_claim, sigma_in_the_text, "sigma_not_shown", "missing"),
     (sound_claim, more_values_told, "sample_inflated", "fault"),
+    (sound_claim, more_entries_told, "sample_inflated", "fault"),
     (sound_claim, counted_both_ways, "sample_inflated", "fault"),
     (sound_claim, sure_beyond_the_sample, "pvalue_beyond_sample", "fault"),
     (sound_claim, sure_beyond_the_orders, "pvalue_beyond_sample", "fault"),
+    (sound_claim, sure_of_nought, "pvalue_beyond_sample", "fault"),
     (sound_claim, low_counts_too, "either_way", "fault"),
     (sound_claim, nothing_against, "nothing_against", "missing"),
     (raw_claim, correlation_at_zero, "unused_column", "fault"),

@@ -31,7 +31,7 @@ from jokbo.report.texts import (
 from jokbo.views.component import ComponentKind
 
 SOURCE = Path(jokbo.__file__).parent
-APART = {"descriptive", "records"}
+APART = {"league", "descriptive", "records"}
 """Their reasons have texts of their own, beside the scores and beside each check."""
 
 

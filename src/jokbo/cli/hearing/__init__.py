@@ -11,6 +11,7 @@ COMMANDS = {
     "new": "Open a case.",
     "add": "Enter something in a case.",
     "sign": "Sign a statement with one's own key, for somebody else's case.",
+    "rotate": "Let another key of the host sign a case from now on.",
     "serve": "Serve the live page, and write the archive all the while.",
     "show": "Show where a case stands, or one of its entries.",
     "export": "Write the archive: a static site that needs no server.",

@@ -151,4 +151,4 @@ def _completed(
         return intake.with_lint(payload, claim, language_of)
     if public_key is not None:
         return intake.with_key(payload, public_key)
-    return intake.with_dates(kind, payload, case.state, datetime.now(UTC))
+    return intake.with_dates(kind, payload, case.state, datetime.now(UTC), about)

@@ -13,6 +13,11 @@ from jokbo.cli.options import language, language_option
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="The host's private key (PEM).")
+@click.option(
+    "--recovery-key",
+    type=click.Path(path_type=Path),
+    help="Public key (PEM) of a second key, kept apart: with it another takes over where the host's is lost.",
+)
 @click.option("--chair", required=True, metavar="ACCOUNT", help="Account of the chair.")
 @click.option("--title", help="What the case is called.")
 @click.option("--summary", help="What it is about.")
@@ -38,6 +43,7 @@ from jokbo.cli.options import language, language_option
 def command(
     folder: Path,
     key: Path,
+    recovery_key: Path | None,
     chair: str,
     title: str | None,
     summary: str | None,
@@ -53,6 +59,7 @@ def command(
     such as `kim`; people's names are entered as parties, and can be taken away if the law asks for it.
     """
     from jokbo.hearing.case.case import new_case
+    from jokbo.records.commit.keys import load_public_key
     from jokbo.report.texts import Texts
 
     given = {"title": title, "summary": summary}
@@ -63,7 +70,9 @@ def command(
         **{field: value for field, value in given.items() if value is not None},
     }
     t = Texts(language(lang))
-    with new_case(folder, payload, chair=chair, signer=host_key(key, folder)) as case:
+    recovery = None if recovery_key is None else load_public_key(recovery_key)
+    signer = host_key(key, folder)
+    with new_case(folder, payload, chair=chair, signer=signer, recovery=recovery) as case:
         click.echo(t("hearing.cli.opened", folder=folder))
         click.echo(t("hearing.cli.case", case=case.head().case))
     return 0

@@ -33,7 +33,7 @@ def entry_options(command: F) -> F:
             click.option(
                 "--evidence",
                 type=click.Path(path_type=Path),
-                help="An exhibit's or a reproduction's evidence, as `jokbo compare --json` wrote it.",
+                help="Evidence of an exhibit or a reproduction: what `jokbo compare` or `record audit` wrote.",
             ),
         )
     ):

@@ -12,14 +12,18 @@ from jokbo.cli.options import language, language_option, open_options, source_op
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--head", metavar="DIGEST", help="A digest that you kept: the log must contain that entry.")
-@click.option("--key", type=click.Path(path_type=Path), help="Public key (PEM) that you know the host by.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="Public key (PEM) that you know the host by: its latest, or one before.",
+)
 @click.option("--rerun", is_flag=True, help="Also run every piece of evidence again, which opens its models.")
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="NAME=PATH",
-    help="Where a model of the evidence is, by its name or digest there. May be repeated.",
+    help="Where a model or record of the evidence is, by its name or digest there. May be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @language_option

@@ -12,7 +12,7 @@ from jokbo.hearing.pages.claims import claim_page, exhibit_page
 from jokbo.hearing.pages.contexts import PAGES, Contexts
 from jokbo.hearing.pages.render import render
 from jokbo.hearing.pages.wording import language_name
-from jokbo.report.texts import LANGUAGES
+from jokbo.report.texts import LANGUAGES, Texts
 
 LOG = "log.jsonl"
 FILES = "files"
@@ -71,9 +71,12 @@ def pages(state: CaseState) -> Iterator[Page]:
     yield Page("index.html", "languages.html", LANGUAGES[0], whole)
 
 
-def _languages() -> list[tuple[str, str, str]]:
-    """Tag, name in the language itself, address."""
-    return [(lang, language_name(lang, lang), f"{lang}/index.html") for lang in LANGUAGES]
+def _languages() -> list[tuple[str, str, str, str]]:
+    """Tag, name in the language itself, address, and what this is in that language."""
+    return [
+        (lang, language_name(lang, lang), f"{lang}/index.html", Texts(lang)("hearing.kicker"))
+        for lang in LANGUAGES
+    ]
 
 
 def _contents(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jokbo import __version__
 from jokbo.errors import FormatError, InputError, JokboError, NotFoundError
@@ -19,6 +20,7 @@ from jokbo.hearing.exhibits import (
     MAX_EVIDENCE_BYTES,
     count_differences,
     describe_evidence,
+    parse_as_audit,
 )
 from jokbo.report.texts import LANGUAGES
 from jokbo.sources.base import OpenOptions
@@ -41,7 +43,9 @@ class Verified:
         What was to be checked and could not be; codes of ``hearing.unchecked``.
     state : CaseState
     keeper : str
-        Digest of the host's key.
+        Digest of the host's key, the latest.
+    keepers : tuple of str
+        Digests of all keys that were the host's, in order.
     archive : bool
         Whether it was an archive, not the case itself.
     pages, exhibits, reruns : int
@@ -56,6 +60,7 @@ class Verified:
     unchecked: tuple[Problem, ...]
     state: CaseState
     keeper: str
+    keepers: tuple[str, ...]
     archive: bool
     pages: int
     exhibits: int
@@ -87,11 +92,11 @@ def verify_folder(
     head : str, optional
         Digest of an entry, or its first digits, that somebody kept.
     keeper : str, optional
-        Digest of the key that the host is known by.
+        Digest of a key that the host is known by: the latest, or one that it took the place of.
     rerun : bool
         Run every piece of evidence again.
     models : mapping of str to str, optional
-        Where models are that lie on no hub: name or digest of a model in the evidence, to a path or hub id.
+        Where models and records are that lie on no hub: name or digest in the evidence, to a path or hub id.
     options : OpenOptions, optional
 
     Raises
@@ -120,6 +125,7 @@ def verify_folder(
         tuple(run.unchecked),
         checked.state,
         checked.keeper,
+        checked.keepers,
         archive,
         run.drawn,
         run.files,
@@ -229,31 +235,42 @@ class _Run:
 
     def rerun(self, state: CaseState, models: Mapping[str, str], options: OpenOptions | None) -> None:
         """Run evidence again where its models can be had."""
-        from jokbo.evidence.evidence import parse_evidence
-        from jokbo.evidence.verify import verify
-
         for item in state.items.values():
             if item.kind != "exhibit" or item.payload is None or "evidence" not in item.payload:
                 continue
             try:
-                evidence = parse_evidence(self._read(item.payload["file"]["sha256"]))
-                named = item.payload["evidence"]
-                outcome = verify(
-                    evidence,
-                    reference=_given(named["reference"], models),
-                    candidate=_given(named["candidate"], models),
-                    options=options,
-                )
+                data = self._read(item.payload["file"]["sha256"])
+                differ = _run_again(data, item.payload["evidence"], models, options)
             except InputError as error:
                 self.unchecked.append(
                     Problem("not_rerun", {"sequence": item.sequence, "problem": str(error)})
                 )
                 continue
-            if outcome.holds:
+            if not differ:
                 self.reran += 1
             else:
-                values = {"sequence": item.sequence, "count": len(outcome.differences)}
+                values = {"sequence": item.sequence, "count": differ}
                 self.problems.append(Problem("rerun_differs", values))
+
+
+def _run_again(
+    data: bytes, named: Mapping[str, Any], models: Mapping[str, str], options: OpenOptions | None
+) -> int:
+    """Repeat a comparison, or an audit of a record; in how many places it comes out otherwise."""
+    from jokbo.evidence.evidence import parse_evidence
+    from jokbo.evidence.verify import verify
+    from jokbo.records.audit import verify_audit
+
+    audit = parse_as_audit(data, where="the audit")
+    if audit is None:
+        reference, candidate = (_given(named[side], models) for side in ("reference", "candidate"))
+        compared = verify(parse_evidence(data), reference=reference, candidate=candidate, options=options)
+        return 0 if compared.holds else max(len(compared.differences), 1)
+    pack = _given(named["record"], models)
+    if pack is None:
+        raise FormatError("say where the record is with --model NAME=PATH.")
+    audited = verify_audit(audit, pack, options=options)
+    return 0 if audited.holds else max(len(audited.differences), 1)
 
 
 def _given(model: Mapping[str, str], models: Mapping[str, str]) -> str | None:

@@ -14,27 +14,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from jokbo.errors import FormatError, InputError, JokboError, UsageError
-from jokbo.evidence.canonical import canonical_bytes
+from jokbo.errors import FormatError, JokboError, UsageError
+from jokbo.hearing.case import rotation
+from jokbo.hearing.case.before_entry import check_characters, check_file, check_statement, files_of
 from jokbo.hearing.case.chain import (
     Unreadable,
     check_algorithm,
     keeper_key,
+    public_key,
     sign_entry,
-    statement_bytes,
     verify_log,
 )
 from jokbo.hearing.case.entry import MAX_LINE_BYTES, Author, Draft, Entry, is_account, payload_digest
 from jokbo.hearing.case.kinds import check_payload
 from jokbo.hearing.case.log import LOG, LogWriter, read_log
 from jokbo.hearing.case.permissions import check_permitted
-from jokbo.hearing.case.state import CaseState, apply, stamp
+from jokbo.hearing.case.state import RULES, CaseState, apply, fold, stamp
 from jokbo.hearing.case.withheld import public_entries, public_state
 from jokbo.hearing.case.witness import Head, make_head
-from jokbo.hearing.exhibits import FOLDER, ExhibitStore, count_differences, describe_evidence
+from jokbo.hearing.exhibits import FOLDER, ExhibitStore
 
 if TYPE_CHECKING:
-    from jokbo.records.commit.keys import Signer
+    from jokbo.records.commit.keys import PublicKey, Signer
 
 Clock = Callable[[], datetime]
 Salts = Callable[[], str]
@@ -51,6 +52,7 @@ def open_case(
     clock: Clock = _now,
     salts: Salts | None = None,
     wait_seconds: float = 5.0,
+    recovering: bool = False,
 ) -> Case:
     """Open a case; with the host's key, to write.
 
@@ -65,6 +67,8 @@ def open_case(
         Gives salts; random by default, fixed for a demonstration that gives the same bytes each time.
     wait_seconds : float
         How long to wait for another writer.
+    recovering : bool
+        The key is the one that the first entry declares for the loss of the host's: good for a rotation alone.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def open_case(
         writer = LogWriter(folder, wait_seconds=wait_seconds)
     try:
         case = Case(folder, writer, signer, clock, salts)
-        case.load()
+        case.load(recovering=recovering)
     except BaseException:
         if writer is not None:
             writer.close()
@@ -94,6 +98,7 @@ def new_case(
     *,
     chair: str,
     signer: Signer,
+    recovery: PublicKey | None = None,
     clock: Clock = _now,
     salts: Salts | None = None,
 ) -> Case:
@@ -104,11 +109,13 @@ def new_case(
     folder : Path
         Made; must not hold a log.
     payload : mapping
-        Of the kind ``case``, without ``keeper`` and ``jokbo``, which are added.
+        Of the kind ``case``, without ``keeper``, ``recovery``, ``rules`` and ``jokbo``, which are added.
     chair : str
         Account of the chair.
     signer : Signer
         The host's key.
+    recovery : PublicKey, optional
+        A second key of the host, kept apart: with it another key takes over where the host's is lost or stolen.
 
     Raises
     ------
@@ -120,7 +127,11 @@ def new_case(
     from jokbo import __version__
 
     check_algorithm(signer.public)
-    whole = {**payload, "keeper": base64.b64encode(signer.public.der).decode(), "jokbo": __version__}
+    keeper = base64.b64encode(signer.public.der).decode()
+    whole = {**payload, "keeper": keeper, "rules": RULES, "jokbo": __version__}
+    if recovery is not None:
+        check_algorithm(recovery)
+        whole["recovery"] = base64.b64encode(recovery.der).decode()
     check_payload("case", whole, where="the new case")
     if not is_account(chair):
         raise UsageError(f"{chair[:80]!r} cannot name an account: lower case letters, digits, '.', '_', '-'.")
@@ -163,6 +174,7 @@ class Case:
         self.repaired = 0 if writer is None else writer.repaired
         self._writer, self._signer, self._clock, self._salts = writer, signer, clock, salts
         self._payloads, self._to_erase = set[str](), set[int]()
+        self._recovering, self._rotating = False, False
 
     def __enter__(self) -> Case:
         return self
@@ -172,8 +184,13 @@ class Case:
     ) -> None:
         self.close()
 
-    def load(self) -> None:
+    def load(self, *, recovering: bool = False) -> None:
         """Read and verify the log; finish an erasure that a crash interrupted.
+
+        Parameters
+        ----------
+        recovering : bool
+            See :func:`open_case`.
 
         Raises
         ------
@@ -192,13 +209,27 @@ class Case:
         self.entries = [line for line in read.lines if not isinstance(line, Unreadable)]
         self.state = checked.state
         self._payloads = {entry.payload_sha256 for entry in self.entries}
-        if self._signer is not None and self._signer.public.keyid != checked.keeper:
-            raise UsageError(
-                f"the log names the host's key {checked.keeper[:16]}…, and this key is "
-                f"{self._signer.public.keyid[:16]}…. Give the key that the case was made with."
-            )
+        if self._signer is not None:
+            self._check_key(self._signer.public.keyid, recovering)
         if self._writer is not None:
             self._erase(self.state.erased)
+
+    def _check_key(self, keyid: str, recovering: bool) -> None:
+        der = self.state.keepers[-1]
+        if recovering:
+            der = self.state.facts.payload.get("recovery", "") if self.state.facts is not None else ""
+            if not der:
+                raise UsageError(
+                    "the case declared no recovery key when it was opened, so that only the host's own key replaces it."
+                )
+        named = public_key(der, "the log").keyid
+        if keyid != named:
+            kind = "recovery key" if recovering else "host's key"
+            raise UsageError(
+                f"the log names the {kind} {named[:16]}…, and this key is {keyid[:16]}…. "
+                "Give the key that the case was made with, or the one that took its place."
+            )
+        self._recovering = recovering
 
     @property
     def public(self) -> CaseState:
@@ -267,6 +298,33 @@ class Case:
             self._to_erase = set()
         return tuple(outcomes)
 
+    def rotate(self, new: Signer, *, account: str, why: str = "", language: str = "en") -> Entry:
+        """Let another key of the host take the place of the one that this case was opened with.
+
+        Parameters
+        ----------
+        new : Signer
+            Signs every entry from now on.
+        account : str
+            Of the chair.
+
+        Raises
+        ------
+        UsageError
+            It is not permitted: the new key was the host's before, or the account is no chair's.
+        """
+        signed_by = "recovery" if self._recovering else "keeper"
+        draft = rotation.make_rotation(
+            self.state, new, signed_by=signed_by, account=account, why=why, language=language
+        )
+        self._rotating = True
+        try:
+            entry = self.add(draft)
+        finally:
+            self._rotating = False
+        self._signer, self._recovering = new, False
+        return entry
+
     def draw_salt(self) -> str:
         """A salt as entries of this case get one, for a draft that is signed before it is entered."""
         return self._salts() if self._salts is not None else secrets.token_hex(16)
@@ -280,7 +338,7 @@ class Case:
         assert self._signer is not None
         draft = draft.salted(self._salts)
         check_payload(draft.kind, draft.payload, where=draft.kind[:40])
-        _check_characters(draft)
+        check_characters(draft)
         time = stamp(self._clock())
         check_permitted(state, draft, time=time)
         digest = payload_digest(draft.payload, draft.salt)
@@ -288,8 +346,8 @@ class Case:
             raise UsageError(
                 f"this {draft.kind} with this salt is in the log already; nothing is entered twice."
             )
-        self._check_statement(state, draft)
-        self._check_file(state, draft)
+        check_statement(state, draft)
+        check_file(state, draft, self.exhibits)
         entry = Entry(
             state.length,
             state.head,
@@ -305,62 +363,21 @@ class Case:
         )
         if draft.kind == "case":
             keeper_key(draft.payload)
+            if "recovery" in draft.payload:
+                public_key(draft.payload["recovery"], "entry 0")
         elif draft.kind == "key":
             keeper_key({"keeper": draft.payload["key"]})
+        if (draft.kind == rotation.KIND and draft.payload["signed_by"] == "recovery") is not self._recovering:
+            raise UsageError("a recovery key signs a rotation that names it, and nothing else.")
+        if draft.kind == rotation.KIND and not self._rotating:
+            # Whoever enters it holds the new key, and is not yet the host: a chair on the live page, for one.
+            raise UsageError("a host's key is replaced with `jokbo hearing rotate`, and by no draft.")
         signed = sign_entry(entry, self._signer)
         if len(signed.to_line()) > MAX_LINE_BYTES:
             raise FormatError(
                 f"this {draft.kind} is larger than {MAX_LINE_BYTES:,} bytes; enter a file as an exhibit."
             )
         return signed
-
-    def _check_statement(self, state: CaseState, draft: Draft) -> None:
-        if (draft.author.key is None) is not (draft.statement is None):
-            raise UsageError("an author's key and signature come together; give both or neither.")
-        if draft.author.key is None:
-            return
-        from jokbo.hearing.case.chain import public_key
-
-        known, case = state.keys.get(draft.author.key), state.facts
-        assert known is not None and case is not None, "permissions ask for a key of the account"
-        with contextlib.suppress(ValueError):
-            signature = base64.b64decode(draft.statement or "", validate=True)
-            if public_key(known.der, "the log").verify(signature, statement_bytes(case.case, draft)):
-                return
-        raise UsageError(
-            f"the signature of {draft.author.account!r} is not one over this {draft.kind} in this case. Sign it again."
-        )
-
-    def _check_file(self, state: CaseState, draft: Draft) -> None:
-        """Hold what an exhibit or a reproduction says of its file against the file."""
-        if draft.kind not in ("exhibit", "reproduction"):
-            return
-        payload, file = draft.payload, draft.payload["file"]
-        if not self.exhibits.has(file["sha256"], file["size"]):
-            raise UsageError(
-                f"the file {file['sha256'][:16]}… ({file['size']:,} bytes) is not kept in this case; enter it first."
-            )
-        if draft.kind == "exhibit" and payload["form"] != "evidence":
-            return
-        data = self.exhibits.read(file["sha256"])
-        if describe_evidence(data, where="the evidence") != payload["evidence"]:
-            raise InputError(
-                "the evidence says something else of itself than the entry does. Describe it again."
-            )
-        if draft.kind == "reproduction":
-            self._check_agreement(state, draft, data)
-
-    def _check_agreement(self, state: CaseState, draft: Draft, data: bytes) -> None:
-        exhibit = state.items[draft.about] if draft.about is not None else None
-        if exhibit is None or exhibit.payload is None or exhibit.payload["form"] != "evidence":
-            raise UsageError(
-                "only an exhibit that is evidence of this tool, and is not withheld, is reproduced."
-            )
-        differ = count_differences(self.exhibits.read(exhibit.payload["file"]["sha256"]), data)
-        if (draft.payload["differences"], draft.payload["agrees"]) != (differ, differ == 0):
-            raise InputError(
-                f"the reproduction differs in {differ} places from the exhibit; the entry says otherwise."
-            )
 
     def _erase(self, erased: frozenset[int] | set[int]) -> None:
         """Take texts away for good, and files that nothing else names."""
@@ -371,26 +388,8 @@ class Case:
             return
         left = [e.without_payload() if e.sequence in erased else e for e in self.entries]
         self._writer.rewrite([entry.to_line() for entry in left])
-        from jokbo.hearing.case.state import fold
-
         self.entries, self.state = left, fold(left)
-        named = {file for entry in left for file in _files(entry)}
+        named = {file for entry in left for file in files_of(entry)}
         for entry in gone:
-            for sha256 in _files(entry) - named:
+            for sha256 in files_of(entry) - named:
                 self.exhibits.remove(sha256)
-
-
-def _check_characters(draft: Draft) -> None:
-    """Refuse halves of characters (lone surrogates), which YAML and JSON can spell and no file can hold."""
-    try:
-        canonical_bytes(draft.payload)
-    except (ValueError, RecursionError):
-        raise FormatError(
-            f"this {draft.kind} holds a character or a number that no text file can hold. Take it out."
-        ) from None
-
-
-def _files(entry: Entry) -> set[str]:
-    if entry.payload is None or entry.kind not in ("exhibit", "reproduction"):
-        return set()
-    return {entry.payload["file"]["sha256"]}

@@ -1,6 +1,7 @@
 """Signatures and the chain: what is signed, and what of a log does not hold.
 
-The host signs the head of every entry with the key that the first entry names (Ed25519, RFC 8032). An author with a
+The host signs the head of every entry with the key that the first entry names (Ed25519, RFC 8032), or with the one that
+took its place (:mod:`jokbo.hearing.case.rotation`). An author with a
 key of their own signs the *statement*: case, kind, author, what it is about and the digest of the payload. So a host
 cannot put words into an author's mouth, nor can anybody use a statement in another case.
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jokbo.errors import FormatError, UsageError
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.hearing.case import rotation
 from jokbo.hearing.case.entry import Author, Draft, Entry, payload_digest
 from jokbo.hearing.case.kinds import KINDS, check_payload
 from jokbo.hearing.case.permissions import check_permitted
@@ -138,17 +140,20 @@ class Checked:
     ----------
     problems : tuple of Problem
         What does not hold, at most 100; codes ``unreadable``, ``missing``, ``repeated``, ``out_of_place``,
-        ``previous_differs``, ``signature_bad``, ``statement_bad``, ``not_permitted``, ``hole``, ``no_entries``,
-        ``torn``, ``head_not_found``, ``keeper_differs``.
+        ``previous_differs``, ``signature_bad``, ``statement_bad``, ``countersignature_bad``, ``not_permitted``,
+        ``hole``, ``no_entries``, ``torn``, ``head_not_found``, ``keeper_differs``.
     state : CaseState
         Of the entries that could be taken.
     keeper : str
-        Digest of the key that the log names as its host's.
+        Digest of the key that the log names as its host's, the latest.
+    keepers : tuple of str
+        Digests of all keys that were the host's, in order.
     """
 
     problems: tuple[Problem, ...]
     state: CaseState
     keeper: str
+    keepers: tuple[str, ...]
 
 
 def verify_log(
@@ -170,7 +175,8 @@ def verify_log(
         Digest of an entry that somebody kept (a witness): the log has to contain it. Without one, nobody can know
         whether the end of a log was cut off, or all of it signed again by its host.
     keeper : str, optional
-        Digest of the key that the host is known by.
+        Digest of the key that the host is known by: the first, the last, or one between. Each of them handed over to
+        the next, and each agreed to take over.
     """
     verifier = _Verifier()
     for line in lines:
@@ -192,6 +198,8 @@ class _Verifier:
         self.payloads: dict[str, int] = {}
         self.holes: list[int] = []
         self.key: PublicKey | None = None
+        self.recovery: PublicKey | None = None
+        self.keepers: list[str] = []
         self.keys: dict[str, PublicKey] = {}
 
     def take(self, line: Entry | Unreadable) -> None:
@@ -206,8 +214,9 @@ class _Verifier:
             return
         self.seen[digest] = line.sequence
         if self._in_place(line):
-            self._signatures(line)
-            self._fold(line)
+            signed = self._signatures(line)
+            if self._fold(line) and signed and line.kind == rotation.KIND:
+                self._hand_over(line)
             self.expected, self.previous = line.sequence + 1, digest
 
     def _problem(self, code: str, sequence: int, **values: str | int) -> None:
@@ -224,18 +233,39 @@ class _Verifier:
             self._problem("previous_differs", entry.sequence)
         return True
 
-    def _signatures(self, entry: Entry) -> None:
+    def _signatures(self, entry: Entry) -> bool:
+        """Check the signatures of an entry; whether the host's is right."""
         if self.key is None and entry.kind == "case" and entry.payload is not None:
-            try:
-                check_payload("case", entry.payload, where="entry 0")
-                self.key = keeper_key(entry.payload)
-            except FormatError as error:
-                self._problem("not_permitted", entry.sequence, problem=str(error))
+            self._opened(entry.payload, entry.sequence)
         message = ENTRY_CONTEXT + canonical_bytes(entry.head())
-        if self.key is None or not self.key.verify(entry.signature, message):
+        recovered = entry.kind == rotation.KIND and (entry.payload or {}).get("signed_by") == "recovery"
+        key = self.recovery if recovered else self.key
+        signed = key is not None and key.verify(entry.signature, message)
+        if not signed:
             self._problem("signature_bad", entry.sequence)
         if entry.author.key is not None and not self._statement_holds(entry):
             self._problem("statement_bad", entry.sequence, account=entry.author.account)
+        return signed
+
+    def _opened(self, payload: Mapping[str, Any], sequence: int) -> None:
+        try:
+            check_payload("case", payload, where="entry 0")
+            self.key = keeper_key(payload)
+            self.keepers.append(self.key.keyid)
+            if "recovery" in payload:
+                self.recovery = public_key(payload["recovery"], "entry 0")
+        except FormatError as error:
+            self._problem("not_permitted", sequence, problem=str(error))
+
+    def _hand_over(self, entry: Entry) -> None:
+        """Another key is the host's from here on, if it agreed to be."""
+        assert entry.payload is not None and self.state.facts is not None, "it was permitted"
+        case = self.state.facts.case
+        if not rotation.countersigned(case, entry.sequence, entry.previous, entry.payload):
+            self._problem("countersignature_bad", entry.sequence)
+            return
+        self.key = public_key(entry.payload["keeper"], f"entry {entry.sequence}")
+        self.keepers.append(self.key.keyid)
 
     def _statement_holds(self, entry: Entry) -> bool:
         known = self.state.keys.get(entry.author.key or "")
@@ -250,7 +280,8 @@ class _Verifier:
         signature = base64.b64decode(entry.statement or "")
         return key.verify(signature, statement_bytes(self.state.facts.case, entry))
 
-    def _fold(self, entry: Entry) -> None:
+    def _fold(self, entry: Entry) -> bool:
+        """Bring the state up to an entry; whether it is permitted."""
         problem = next(entry_problems(self.state, entry), None)
         if problem is None and entry.payload is None:
             self.holes.append(entry.sequence)
@@ -258,9 +289,10 @@ class _Verifier:
             problem = f"it repeats the salted text of entry {self.payloads[entry.payload_sha256]}"
         if problem is not None:
             self._problem("not_permitted", entry.sequence, problem=problem)
-            return
+            return False
         self.payloads[entry.payload_sha256] = entry.sequence
         self.state = apply(self.state, entry)
+        return True
 
     def checked(self, torn: int, head: str | None, keeper: str | None) -> Checked:
         """The outcome, with what can only be said at the end."""
@@ -275,9 +307,9 @@ class _Verifier:
         if head is not None and not any(digest.startswith(head) for digest in self.seen):
             self._problem("head_not_found", self.expected, head=head)
         found = "" if self.key is None else self.key.keyid
-        if keeper is not None and not (found and found.startswith(keeper)):
+        if keeper is not None and not any(known.startswith(keeper) for known in self.keepers):
             self._problem("keeper_differs", 0, keeper=found)
-        return Checked(tuple(self.problems[:MAX_PROBLEMS]), self.state, found)
+        return Checked(tuple(self.problems[:MAX_PROBLEMS]), self.state, found, tuple(self.keepers))
 
 
 def entry_problems(state: CaseState, entry: Entry) -> Iterator[str]:

@@ -59,6 +59,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("party", holdable=True, replaceable=True),
         _kind("role"),
         _kind("key"),
+        _kind("key_rotated"),
         _kind("interest", holdable=True, replaceable=True),
         _kind("artefact", holdable=True, replaceable=True),
         _kind("claim", holdable=True, replaceable=True),
@@ -127,12 +128,18 @@ def _beyond_schema(kind: str, payload: Mapping[str, Any]) -> rules.Problem | Non
         return "would_settle", "a finding that is not proven says what test would settle it"
     if kind == "exhibit" and (payload["form"] == "evidence") is not ("evidence" in payload):
         return "evidence", "an exhibit of the form evidence says what the evidence says, and no other does"
+    if kind in ("exhibit", "reproduction") and "evidence" in payload:
+        about = payload["evidence"].keys() & {"reference", "candidate", "record"}
+        if about not in ({"reference", "candidate"}, {"record"}):
+            return "evidence", "evidence is about a reference and a candidate, or about a record"
     if kind == "question_state" and (payload["state"] == "hidden") is not ("reason" in payload):
         return "reason", "a question is hidden with a reason, and only then"
     if kind == "moderation" and (payload["action"] == "hold") is not ("until" in payload):
         return "until", "a hold has an end, and nothing else has"
     if kind == "transcript" and payload["stop_seconds"] < payload["start_seconds"]:
         return "stop_seconds", "a segment ends after it begins"
+    if kind == "case" and payload.get("recovery") == payload["keeper"]:
+        return "recovery", "a recovery key is another than the host's, and kept apart from it"
     if kind == "claim":
         return _claim_problem(payload)
     return None

@@ -7,16 +7,13 @@ it appends, and a stranger with the archive afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any, Protocol
 
 from jokbo.errors import UsageError
 from jokbo.hearing.case.entry import ROLES, Author
+from jokbo.hearing.case.holds import hold_problems
 from jokbo.hearing.case.kinds import KINDS
-from jokbo.hearing.case.state import CaseState, instant
-
-MAX_HOLD_DAYS = 30
-"""Korean Network Act, Art. 44-2 (4): a measure while facts are unclear lasts 30 days at most."""
+from jokbo.hearing.case.state import CaseState
 
 MAY: Mapping[str, frozenset[str]] = {
     kind: frozenset(roles.split())
@@ -25,6 +22,7 @@ MAY: Mapping[str, frozenset[str]] = {
         "party": "chair moderator",
         "role": "chair",
         "key": "chair",
+        "key_rotated": "chair",
         "interest": "chair moderator panel claimant respondent",
         "artefact": "chair moderator claimant respondent",
         "claim": "claimant respondent",
@@ -49,8 +47,8 @@ MAY: Mapping[str, frozenset[str]] = {
 }
 """Kind -> roles that may write it."""
 
-AFTER_CLOSE = frozenset({"moderation", "notice", "reply"})
-"""What the law and the right of reply may still ask for once the case is closed."""
+AFTER_CLOSE = frozenset({"moderation", "notice", "reply", "key_rotated"})
+"""What the law and the right of reply may still ask for once the case is closed, and the key that signs it."""
 
 SHARED = frozenset({"transcript", "finding", "party"})
 """Kinds of an office, not of a person: whoever may write one may supersede one."""
@@ -149,7 +147,7 @@ def _problems(state: CaseState, draft: Proposed, time: str) -> Iterator[str]:
     if rule is not None:
         yield from rule(state, draft)
     if draft.kind == "moderation":
-        yield from _hold_too_long(draft, time)
+        yield from _hold_too_long(state, draft, time)
 
 
 def _target_problems(state: CaseState, draft: Proposed) -> Iterator[str]:
@@ -232,11 +230,10 @@ def _moderation(state: CaseState, draft: Proposed) -> Iterator[str]:
         yield f"entry {draft.about} is not held"
 
 
-def _hold_too_long(draft: Proposed, time: str) -> Iterator[str]:
-    if draft.payload is None or draft.payload["action"] != "hold":
-        return
-    if instant(draft.payload["until"]) > instant(time) + timedelta(days=MAX_HOLD_DAYS):
-        yield f"a hold lasts {MAX_HOLD_DAYS} days at most; then it is released or erased"
+def _hold_too_long(state: CaseState, draft: Proposed, time: str) -> Iterator[str]:
+    payload = draft.payload
+    if payload is not None and payload["action"] == "hold":
+        yield from hold_problems(state, draft.about, payload["asked_by"], payload["until"], time)
 
 
 def _role(state: CaseState, draft: Proposed) -> Iterator[str]:
@@ -254,6 +251,19 @@ def _key(state: CaseState, draft: Proposed) -> Iterator[str]:
     for known in state.keys.values():
         if known.der == draft.payload["key"] and known.account != draft.payload["account"]:
             yield f"this key is {known.account!r}'s"
+
+
+def _key_rotated(state: CaseState, draft: Proposed) -> Iterator[str]:
+    """A key that was the host's is never the host's again: who holds it still could write on from where it ended."""
+    if draft.payload is None or state.facts is None:
+        return
+    recovery = state.facts.payload.get("recovery")
+    if draft.payload["keeper"] in state.keepers:
+        yield "this key is or was the host's already; make a new one"
+    elif draft.payload["keeper"] == recovery:
+        yield "this is the recovery key, which stays apart; make a new one"
+    if draft.payload["signed_by"] == "recovery" and recovery is None:
+        yield "the case declared no recovery key when it was opened"
 
 
 def _references(state: CaseState, draft: Proposed) -> Iterator[str]:
@@ -274,6 +284,7 @@ _RULES = {
     "moderation": _moderation,
     "role": _role,
     "key": _key,
+    "key_rotated": _key_rotated,
     "claim": _references,
     "finding": _references,
     "transcript": _references,

@@ -14,17 +14,12 @@ from typing import Any
 
 from jokbo.hearing.case.entry import Author, Entry
 from jokbo.hearing.case.kinds import KINDS
+from jokbo.hearing.case.votes import GROUP_OF as GROUP_OF
+from jokbo.hearing.case.votes import GROUPS as GROUPS
+from jokbo.hearing.case.votes import Tallies, Vote, Votes, with_vote, without_other_groups
 
-GROUPS = ("panel", "parties", "public")
-"""Whose votes are counted together. The three tallies are never summed."""
-
-GROUP_OF: Mapping[str, str] = {
-    "panel": "panel",
-    "claimant": "parties",
-    "respondent": "parties",
-    "public": "public",
-}
-"""The group in which a role votes; chair and moderator do not vote."""
+RULES = 2
+"""Set of rules that new cases are held under; a log says in its first entry under which it was, and keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +58,11 @@ class CaseFacts:
     case : str
         Digest of the first entry: the name of the case.
     keeper : str
-        Public key of the host in base64 (DER): it signs every entry.
+        First public key of the host in base64 (DER): it signs every entry until another takes its place.
     chair : str
         Account that opened the case.
     payload : mapping
-        Title, summary, language, ``queue_order``, ``reply_hours``.
+        Title, summary, language, ``queue_order``, ``reply_hours``, ``rules``, ``recovery``.
     time : str
     """
 
@@ -85,23 +80,6 @@ class KeyFacts:
     account: str
     der: str
     valid: bool
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Votes of one group."""
-
-    up: int = 0
-    down: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """The vote of one account on one question, in the group that the account had when it voted."""
-
-    group: str
-    value: int
     sequence: int
 
 
@@ -147,6 +125,8 @@ class CaseState:
         Latest time that any entry states.
     facts : CaseFacts or None
         None before the first entry.
+    keepers : tuple of str
+        Keys of the host in base64 (DER), each in the place of the one before; the last one signs now.
     items : mapping of int to Item
         Everything that people said, by number, in order.
     roles : mapping of str to str
@@ -162,7 +142,8 @@ class CaseState:
         Question to group (:data:`GROUPS`) to tally.
     timers : tuple of Logged
     acts : tuple of Logged
-        All other acts, in order: ``role``, ``key``, ``question_state``, ``pin``, ``moderation``, ``notice``.
+        All other acts, in order: ``role``, ``key``, ``key_rotated``, ``question_state``, ``pin``, ``moderation``,
+        ``notice``.
     held : mapping of int to int
         Entry whose text is held or erased, to the moderation that says so.
     erased : frozenset of int
@@ -176,19 +157,25 @@ class CaseState:
     head: str = ""
     latest: str = ""
     facts: CaseFacts | None = None
+    keepers: tuple[str, ...] = ()
     items: Mapping[int, Item] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, KeyFacts] = field(default_factory=dict)
     questions: Mapping[int, QuestionState] = field(default_factory=dict)
     pins: Mapping[int, int] = field(default_factory=dict)
-    votes: Mapping[int, Mapping[str, Vote]] = field(default_factory=dict)
-    tallies: Mapping[int, Mapping[str, Tally]] = field(default_factory=dict)
+    votes: Votes = field(default_factory=dict)
+    tallies: Tallies = field(default_factory=dict)
     timers: tuple[Logged, ...] = ()
     acts: tuple[Logged, ...] = ()
     held: Mapping[int, int] = field(default_factory=dict)
     erased: frozenset[int] = frozenset()
     clock_steps: tuple[tuple[int, int], ...] = ()
     closed: Logged | None = None
+
+    @property
+    def rules(self) -> int:
+        """Set of rules that this log is under: 1 where its first entry names none (see :data:`RULES`)."""
+        return 1 if self.facts is None else int(self.facts.payload.get("rules", 1))
 
     def role(self, account: str) -> str:
         """The role of an account now."""
@@ -293,12 +280,21 @@ def _logged(entry: Entry) -> Logged:
 def _opened(state: CaseState, entry: Entry) -> CaseState:
     payload = _payload(entry)
     facts = CaseFacts(entry.digest, payload["keeper"], entry.author.account, payload, entry.time)
-    return replace(state, facts=facts, roles={entry.author.account: "chair"})
+    return replace(state, facts=facts, keepers=(payload["keeper"],), roles={entry.author.account: "chair"})
+
+
+def _key_rotated(state: CaseState, entry: Entry) -> CaseState:
+    return _act(replace(state, keepers=(*state.keepers, _payload(entry)["keeper"])), entry)
 
 
 def _role(state: CaseState, entry: Entry) -> CaseState:
     payload = _payload(entry)
-    return _act(replace(state, roles={**state.roles, payload["account"]: payload["role"]}), entry)
+    account, role = payload["account"], payload["role"]
+    votes, tallies = state.votes, state.tallies
+    if state.rules >= 2:
+        votes, tallies = without_other_groups(votes, tallies, account, GROUP_OF.get(role))
+    state = replace(state, roles={**state.roles, account: role}, votes=votes, tallies=tallies)
+    return _act(state, entry)
 
 
 def _key(state: CaseState, entry: Entry) -> CaseState:
@@ -327,22 +323,9 @@ def _pin(state: CaseState, entry: Entry) -> CaseState:
 
 
 def _vote(state: CaseState, entry: Entry) -> CaseState:
-    question, account = _about(entry), entry.author.account
-    votes, tallies = state.votes.get(question, {}), dict(state.tallies.get(question, {}))
-    before = votes.get(account)
-    if before is not None:
-        tallies[before.group] = _counted(tallies[before.group], before.value, -1)
     vote = Vote(GROUP_OF[entry.author.role], _payload(entry)["value"], entry.sequence)
-    tallies[vote.group] = _counted(tallies.get(vote.group, Tally()), vote.value, 1)
-    return replace(
-        state,
-        votes={**state.votes, question: {**votes, account: vote}},
-        tallies={**state.tallies, question: tallies},
-    )
-
-
-def _counted(tally: Tally, value: int, by: int) -> Tally:
-    return Tally(tally.up + by * (value == 1), tally.down + by * (value == -1))
+    votes, tallies = with_vote(state.votes, state.tallies, _about(entry), entry.author.account, vote)
+    return replace(state, votes=votes, tallies=tallies)
 
 
 def _timer(state: CaseState, entry: Entry) -> CaseState:
@@ -375,6 +358,7 @@ _ACTS: Mapping[str, Callable[[CaseState, Entry], CaseState]] = {
     "case": _opened,
     "role": _role,
     "key": _key,
+    "key_rotated": _key_rotated,
     "question_state": _question_state,
     "pin": _pin,
     "vote": _vote,

@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from jokbo.hearing.case.state import GROUPS, CaseState, Item, Logged, Tally
+from jokbo.hearing.case.state import CaseState, Item, Logged
+from jokbo.hearing.case.votes import GROUPS, Tally
 
 WILSON_Z = 1.959963984540054
 """97.5 % point of the normal law: bounds of a two-sided 95 % interval."""

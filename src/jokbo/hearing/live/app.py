@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,10 +27,19 @@ from jokbo.hearing.live.stream import EventStream
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from jokbo.hearing.live.clock import Clocks
     from jokbo.hearing.live.mail import Sender
+    from jokbo.hearing.live.providers import Provider
 
 
-def make_app(room: Room, send_mail: Sender, **options: Any) -> Starlette:
+def make_app(
+    room: Room,
+    send_mail: Sender,
+    *,
+    clocks: Clocks | None = None,
+    providers: Sequence[Provider] = (),
+    people: Mapping[str, str] | None = None,
+) -> Starlette:
     """The live page of a room as an ASGI application.
 
     Parameters
@@ -38,14 +48,19 @@ def make_app(room: Room, send_mail: Sender, **options: Any) -> Starlette:
         Started and stopped with the application.
     send_mail : callable
         Sends codes.
+    clocks : Clocks, optional
+    providers : sequence of Provider
+        OpenID providers that people may sign in with.
+    people : mapping of str to str, optional
+        Account to mail address.
 
     Returns
     -------
     Starlette
         Its ``state.site`` is the :class:`~jokbo.hearing.live.site.Site`.
     """
-    site = Site(room, send_mail, **options)
-    reading, entering, signing = Reading(site), Entering(site), Signing(site)
+    site = Site(room, send_mail, clocks=clocks, people=people)
+    reading, entering, signing = Reading(site), Entering(site), Signing(site, providers)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -55,16 +70,19 @@ def make_app(room: Room, send_mail: Sender, **options: Any) -> Starlette:
         try:
             yield
         finally:
+            site.postbox.close()
             await room.stop()
 
     post = ["POST"]
     routes = [
+        *_with_providers(signing, providers),
         Route("/", reading.start),
         Route("/log.jsonl", reading.log),
         Route("/head.json", reading.head),
         Route("/health", reading.health),
         Route("/static/{name}", reading.static),
         Route("/file/{name}", reading.file),
+        Route("/{lang}", reading.board),
         Route("/{lang}/", reading.page),
         Route("/{lang}/live", EventStream(room)),
         Route("/{lang}/mine", reading.mine),
@@ -82,6 +100,7 @@ def make_app(room: Room, send_mail: Sender, **options: Any) -> Starlette:
     handlers: dict[Any, Callable[..., Any]] = {
         HTTPException: _Problems(site).refused,
         JokboError: _Problems(site).failed,
+        SQLAlchemyError: _Problems(site).no_database,
         Exception: _Problems(site).broken,
     }
     app = Starlette(
@@ -90,8 +109,23 @@ def make_app(room: Room, send_mail: Sender, **options: Any) -> Starlette:
         exception_handlers=handlers,
         lifespan=lifespan,
     )
+    # A redirect to the address with or without its last slash would name the scheme that the proxy speaks here: http.
+    app.router.redirect_slashes = False
     app.state.site = site
     return app
+
+
+def _with_providers(signing: Signing, providers: Sequence[Provider]) -> list[Route]:
+    """Addresses that there are where the host named a provider; what they need is an extra."""
+    if not providers:
+        return []
+    from jokbo.hearing.live.openid_views import OpenIdViews
+
+    views = OpenIdViews(signing, providers)
+    return [
+        Route("/sign-in/back/{provider}", views.back),
+        Route("/{lang}/sign-in/with/{provider}", views.go),
+    ]
 
 
 class _Problems:
@@ -114,6 +148,11 @@ class _Problems:
     async def failed(self, request: Request, error: JokboError) -> Response:
         status, code = status_of(error)
         return self._ended(request, self._page(request, status, code, str(error)))
+
+    async def no_database(self, request: Request, error: SQLAlchemyError) -> Response:
+        """The log goes on without its index; signing in does not."""
+        logging.getLogger("jokbo.hearing.live").error("the database: %s", type(error).__name__)
+        return self._ended(request, self._page(request, 503, "database"))
 
     async def broken(self, request: Request, error: Exception) -> Response:
         logging.getLogger("jokbo.hearing.live").error("a request failed: %s", type(error).__name__)

@@ -6,7 +6,6 @@ kept anywhere, only keyed digests of them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from jokbo.errors import MissingExtraError, UsageError
 from jokbo.hearing.case.entry import Entry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
 BATCH = 1000
 
@@ -42,7 +41,9 @@ def open_database(url: str) -> Database:
     if url.startswith("postgresql://"):
         url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        # A database elsewhere may be gone or silent: nobody waits for it longer than a few seconds.
+        away = {"pool_pre_ping": True, "pool_timeout": 5, "connect_args": {"connect_timeout": 5}}
+        engine = create_engine(url, **({} if url.startswith("sqlite") else away))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _quicken)
         return Database(engine)
@@ -175,12 +176,35 @@ class Database:
             return int(connection.scalar(wanted) or 0)
 
     def name_mailbox(self, mailbox: str, account: str) -> None:
-        """Let a mailbox (its mark) sign in as an account."""
-        from sqlalchemy import delete, insert
+        """Let a mailbox (its mark) sign in as an account, and none that did before."""
+        from sqlalchemy import delete
 
+        table = self._people
+        self._put(table, "mailbox", mailbox=mailbox, account=account)
         with self._engine.begin() as connection:
-            connection.execute(delete(self._people).where(self._people.c.mailbox == mailbox))
-            connection.execute(insert(self._people).values(mailbox=mailbox, account=account))
+            connection.execute(delete(table).where(table.c.account == account, table.c.mailbox != mailbox))
+
+    def named_mailboxes(self) -> dict[str, str]:
+        """Mark of a mailbox -> the account that the host named for it."""
+        from sqlalchemy import select
+
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(self._people.c.mailbox, self._people.c.account))
+            return {str(mailbox): str(account) for mailbox, account in rows}
+
+    def _put(self, table: Table, key: str, **values: Any) -> None:
+        """A row, in the place of the one with the same key; whoever puts it there at the same moment is no error."""
+        from sqlalchemy import insert, update
+        from sqlalchemy.exc import IntegrityError
+
+        put = update(table).where(table.c[key] == values[key]).values(**values)
+        try:
+            with self._engine.begin() as connection:
+                if connection.execute(put).rowcount == 0:
+                    connection.execute(insert(table).values(**values))
+        except IntegrityError:
+            with self._engine.begin() as connection:
+                connection.execute(put)
 
     def account_of(self, mailbox: str) -> str | None:
         """The account that a mailbox (its mark) signs in as, where the host named one."""
@@ -190,16 +214,21 @@ class Database:
             found = connection.scalar(select(self._people.c.account).where(self._people.c.mailbox == mailbox))
         return None if found is None else str(found)
 
-    def keep_code(self, place: str, code: str, *, expires: float, tries: int) -> None:
+    def keep_code(self, place: str, code: str, *, expires: float, tries: int, now: float) -> None:
         """Keep the mark of a code for one mailbox in one browser; the one before is void. Codes that are over go."""
-        from sqlalchemy import delete, insert, or_
+        from sqlalchemy import delete
 
         table = self._codes
         with self._engine.begin() as connection:
-            connection.execute(
-                delete(table).where(or_(table.c.place == place, table.c.expires < time.time()))
-            )
-            connection.execute(insert(table).values(place=place, code=code, expires=expires, tries=tries))
+            connection.execute(delete(table).where(table.c.expires < now))
+        self._put(table, "place", place=place, code=code, expires=expires, tries=tries)
+
+    def forget_code(self, place: str) -> None:
+        """Take a code away."""
+        from sqlalchemy import delete
+
+        with self._engine.begin() as connection:
+            connection.execute(delete(self._codes).where(self._codes.c.place == place))
 
     def spend_try(self, place: str, *, now: float) -> str | None:
         """Take one try from a code and give its mark; None where there is no code or no try left."""
@@ -227,11 +256,7 @@ class Database:
 
     def end_session(self, identity: str, expires: int) -> None:
         """Remember that a session was ended."""
-        from sqlalchemy import delete, insert
-
-        with self._engine.begin() as connection:
-            connection.execute(delete(self._ended).where(self._ended.c.identity == identity))
-            connection.execute(insert(self._ended).values(identity=identity, expires=expires))
+        self._put(self._ended, "identity", identity=identity, expires=expires)
 
     def ended_sessions(self, *, now: float) -> dict[str, int]:
         """Sessions that were ended and would not be over yet."""

@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, Response
 from jokbo.errors import InputError, JokboError, UsageError
 from jokbo.hearing.case.entry import Author, Draft, Entry
 from jokbo.hearing.intake import with_dates
-from jokbo.hearing.live.codes import PUBLIC_PREFIX
+from jokbo.hearing.live.codes import PUBLIC_PREFIX, normal_address
 from jokbo.hearing.live.filed import Filed, read_filed
 from jokbo.hearing.live.forms import FORMS, UPLOADS, may_write, payload_of
 from jokbo.hearing.live.links import LANGUAGES
 from jokbo.hearing.live.reading import language_of
 from jokbo.hearing.live.site import RefusedError, Site, Visitor, private
-from jokbo.hearing.live.upload import TooLargeError, Uploaded, read_upload
+from jokbo.hearing.live.upload import TooLargeError, Uploaded, at_some_speed, read_upload
 from jokbo.hearing.live.wording import about_options
 from jokbo.hearing.live.writer import BusyError, StorageError
 from jokbo.report.texts import Texts
@@ -97,6 +97,7 @@ class Entering:
             raise RefusedError(400, "form")
         author = Author(visitor.account, visitor.role)
         try:
+            await self._take_back_before(visitor.account, int(about))
             entry = await self.room.enter(Draft("vote", {"value": int(value)}, author, int(about)))
         except JokboError as error:
             status, code = status_of(error)
@@ -104,6 +105,16 @@ class Entering:
         if request.headers.get("accept") == "application/json":
             return private(JSONResponse({"entry": entry.sequence, "digest": entry.digest}))
         return site.see(f"/{lang}/questions#e{about}")
+
+    async def _take_back_before(self, account: str, question: int) -> None:
+        """Take back what a mailbox voted as one of the public before the host named it: it has one vote, not two."""
+        if account.startswith(PUBLIC_PREFIX):
+            return
+        for former, now in self.site.named.items():
+            vote = self.room.state.votes.get(question, {}).get(former)
+            if now == account and vote is not None and vote.value:
+                author = Author(former, self.room.state.role(former))
+                await self.room.enter(Draft("vote", {"value": 0}, author, question))
 
     def _kind(self, request: Request) -> str:
         kind = str(request.path_params["kind"])
@@ -121,14 +132,20 @@ class Entering:
         limit = limits.entries_by_public if visitor.role == "public" else limits.entries_by_role
         self.site.limit("entry by account", visitor.account, limit)
         if kind in UPLOADS:
-            self.site.limit("upload by account", visitor.account, limits.uploads_by_account)
+            most = limits.uploads_by_public if visitor.role == "public" else limits.uploads_by_account
+            self.site.limit("upload by account", visitor.account, most)
 
     async def _upload(self, request: Request, visitor: Visitor, kind: str) -> Uploaded:
+        settings = self.site.settings
+        public = visitor.role == "public"
+        most = (
+            min(settings.max_upload_bytes, settings.max_public_upload_bytes)
+            if public
+            else settings.max_upload_bytes
+        )
         length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self.site.settings.max_upload_bytes + (1 << 20):
-            raise TooLargeError(
-                f"{length[:20]} bytes were announced; at most {self.site.settings.max_upload_bytes:,} are taken."
-            )
+        if not (length.isascii() and length.isdigit()) or int(length[:20]) > most + (1 << 20):
+            raise TooLargeError(f"{length[:20]} bytes were announced; at most {most:,} are taken.")
         checked: list[bool] = []
 
         def allowed(values: Mapping[str, str]) -> None:
@@ -136,21 +153,24 @@ class Entering:
                 self._check(request, visitor, kind, values)
                 checked.append(True)
 
-        uploaded = await read_upload(
-            request.stream(),
-            request.headers.get("content-type", ""),
-            self.room.exhibits,
-            max_bytes=self.site.settings.max_upload_bytes,
-            allowed=allowed,
-        )
+        with self.site.one_more_upload(visitor.account or ""):
+            uploaded = await read_upload(
+                at_some_speed(request.stream(), settings.form_seconds, settings.least_upload_bytes_a_second),
+                request.headers.get("content-type", ""),
+                self.room.exhibits,
+                max_bytes=most,
+                allowed=allowed,
+            )
         allowed(uploaded.values)
         return uploaded
 
     async def _enter_filed(self, visitor: Visitor, kind: str, uploaded: Uploaded) -> Entry:
         """An entry that comes with files; what no entry names in the end is not kept."""
-        filed = Filed(kind, uploaded, visitor.account or "", visitor.role or "", self.site.now())
+        filed = Filed(kind, uploaded, visitor.account or "", visitor.role or "", self.site.now(kind))
         try:
             draft = await run_in_threadpool(read_filed, filed, self.room.state, self.room.exhibits)
+            if draft.kind == "vote" and draft.about is not None:  # signed elsewhere, it counts as any other
+                await self._take_back_before(draft.author.account, draft.about)
             return await self.room.enter(draft)
         finally:
             for _, stored in uploaded.files.values():
@@ -158,13 +178,15 @@ class Entering:
 
     async def _enter_plain(self, visitor: Visitor, kind: str, values: Mapping[str, str]) -> Entry:
         assert visitor.account is not None and visitor.role is not None
-        now = self.site.now()
-        payload: dict[str, Any] = with_dates(kind, payload_of(kind, values, now=now), self.room.state, now)
-        mailbox = None
-        if kind == "role" and values.get("mailbox", "").strip():
+        now = self.site.now(kind)
+        payload: dict[str, Any] = with_dates(
+            kind, payload_of(kind, values, now=now), self.room.state, now, number(values, "about")
+        )
+        mailbox = values.get("mailbox", "").strip() if kind == "role" else ""
+        if mailbox:
             if payload["account"].startswith(PUBLIC_PREFIX):
                 raise UsageError(f"names that begin with {PUBLIC_PREFIX!r} are the public's. Choose another.")
-            mailbox = self.site.codes.mailbox(values["mailbox"])
+            normal_address(mailbox)  # refused before anything is entered
         draft = Draft(
             kind,
             payload,
@@ -173,8 +195,8 @@ class Entering:
             number(values, "supersedes"),
         )
         entry = await self.room.enter(draft)
-        if mailbox is not None:
-            await run_in_threadpool(self.room.database.name_mailbox, mailbox, payload["account"])
+        if mailbox:
+            await run_in_threadpool(self.site.name_mailbox, payload["account"], mailbox)
         return entry
 
     def _show(

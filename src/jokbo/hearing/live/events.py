@@ -125,6 +125,8 @@ def missed(entries: Sequence[Entry], state: CaseState, last: int, lang: str, lin
         return encode("reset", {"length": len(entries)}, number=len(entries) - 1)
     found = [event for _, event in entry_events(entries, told, state, lang, links)]
     voted = {entry.about for entry in fresh if entry.kind == "vote" and entry.about is not None}
+    if any(entry.kind == "role" for entry in fresh):
+        voted |= set(state.tallies)
     if voted:
         found.append(tally_event(state, voted, number=len(entries) - 1))
     return b"".join(found)

@@ -7,7 +7,7 @@ is given what it missed from the log.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 
@@ -20,12 +20,14 @@ class Reader:
         Events that may wait.
     drop : callable
         Called once when the reader does not keep up.
+    address : str
+        The network it comes from.
     """
 
-    __slots__ = ("_backlog", "_direct", "_drop", "_waiting", "_wake", "closed", "lang")
+    __slots__ = ("_backlog", "_direct", "_drop", "_waiting", "_wake", "address", "closed", "lang")
 
-    def __init__(self, lang: str, backlog: int, drop: Callable[[], None]) -> None:
-        self.lang, self.closed = lang, False
+    def __init__(self, lang: str, backlog: int, drop: Callable[[], None], address: str = "") -> None:
+        self.lang, self.closed, self.address = lang, False, address
         self._backlog, self._drop = backlog, drop
         self._waiting: deque[bytes] = deque()
         self._wake: asyncio.Future[None] | None = None
@@ -105,6 +107,8 @@ class Hub:
         Readers at a time.
     backlog : int
         Events that may wait for one of them.
+    by_address : int, optional
+        Readers at a time of one address.
 
     Attributes
     ----------
@@ -112,9 +116,11 @@ class Hub:
         Readers that did not keep up, so far.
     """
 
-    def __init__(self, most: int, backlog: int) -> None:
+    def __init__(self, most: int, backlog: int, by_address: int | None = None) -> None:
         self._most, self._backlog = most, backlog
+        self._by_address = most if by_address is None else by_address
         self._readers: dict[str, set[Reader]] = {}
+        self._addresses: Counter[str] = Counter()
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -130,16 +136,27 @@ class Hub:
         """Languages that somebody reads."""
         return tuple(lang for lang, readers in self._readers.items() if readers)
 
-    def join(self, lang: str, drop: Callable[[], None]) -> Reader:
+    def crowded(self, address: str) -> bool:
+        """Whether one address has as many streams open as it may."""
+        return self._addresses[address] >= self._by_address
+
+    def join(self, lang: str, drop: Callable[[], None], address: str = "") -> Reader:
         """A new reader; events from now on are its."""
-        reader = Reader(lang, self._backlog, drop)
+        reader = Reader(lang, self._backlog, drop, address)
         self._readers.setdefault(lang, set()).add(reader)
+        self._addresses[address] += 1
         return reader
 
     def leave(self, reader: Reader) -> None:
-        """A reader has gone."""
+        """A reader has gone; to say so twice changes nothing."""
         reader.close()
-        self._readers.get(reader.lang, set()).discard(reader)
+        known = self._readers.get(reader.lang, set())
+        if reader not in known:
+            return
+        known.discard(reader)
+        self._addresses[reader.address] -= 1
+        if not self._addresses[reader.address]:
+            del self._addresses[reader.address]  # or every address that ever came would be kept
 
     def publish(self, lang: str, event: bytes) -> None:
         """Hand an event to all readers of a language."""

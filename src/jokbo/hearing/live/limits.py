@@ -52,6 +52,12 @@ class RateLimiter:
             self._seen.popitem(last=False)
         return True
 
+    def give_back(self, what: str, who: str) -> None:
+        """Count one less: what was counted did not come about, through no fault of who asked, or was right."""
+        found = self._seen.get((what, who))
+        if found is not None and found[1] >= 1:
+            found[1] -= 1
+
 
 def network(address: str) -> str:
     """The part of an address by which limits count: an IPv6 customer has a whole /64.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jokbo.hearing.case.entry import ROLES
 from jokbo.hearing.case.permissions import OPEN_TO_VOTES, TRANSITIONS
 from jokbo.hearing.case.state import CaseState, stamp
+from jokbo.hearing.live.clock import Clocks
 from jokbo.hearing.live.forms import may_write, offered
 from jokbo.hearing.live.links import LANGUAGES, links
 from jokbo.hearing.live.sessions import Session, Sessions
@@ -75,10 +75,11 @@ class Pages:
     ----------
     room : Room
     sessions : Sessions
+    clocks : Clocks
     """
 
-    def __init__(self, room: Room, sessions: Sessions) -> None:
-        self._room, self._sessions = room, sessions
+    def __init__(self, room: Room, sessions: Sessions, clocks: Clocks) -> None:
+        self._room, self._sessions, self._clocks = room, sessions, clocks
         self._kept: OrderedDict[tuple[str, int | None, str, str | None], Kept] = OrderedDict()
         self._token = f"token-{secrets.token_hex(16)}"
 
@@ -116,7 +117,7 @@ class Pages:
         return self._fill(template, page, lang, role, token=token, **values)
 
     def _fresh(self, kept: Kept) -> bool:
-        state, age = self._room.state, time.monotonic() - kept.drawn
+        state, age = self._room.state, self._clocks.elapsed() - kept.drawn
         if kept.state is state:
             return age < 10.0  # rights of reply run out without an entry
         only_votes = kept.state.items is state.items and kept.state.acts is state.acts
@@ -124,10 +125,12 @@ class Pages:
 
     def _contexts(self, lang: str, role: str | None) -> Contexts:
         state = self._room.state if role in SEES_ALL else self._room.public
-        return Contexts(state, lang, links(lang), now=stamp(datetime.now(UTC)))
+        return Contexts(
+            state, lang, links(lang), now=stamp(datetime.fromtimestamp(self._clocks.steady(), UTC))
+        )
 
     def _draw(self, name: str, number: int | None, lang: str, role: str | None) -> Kept:
-        state, drawn = self._room.state, time.monotonic()
+        state, drawn = self._room.state, self._clocks.elapsed()
         contexts = self._contexts(lang, role)
         if name == "claim" and number is not None:
             page = claim_page_of(contexts, number)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MAX_NUMBER_DIGITS = 9
+PIECE_BYTES = 64 << 10
 
 
 class Reading:
@@ -41,6 +42,10 @@ class Reading:
         lang = next((each for each in [*wanted, fallback] if each in LANGUAGES), LANGUAGES[0])
         return RedirectResponse(f"/{lang}/", status_code=303, headers={"Vary": "Accept-Language"})
 
+    async def board(self, request: Request) -> Response:
+        """The board's address without its slash."""
+        return RedirectResponse(f"/{language_of(request)}/", status_code=303)
+
     async def page(self, request: Request) -> Response:
         """A page of the hearing."""
         lang, name = language_of(request), request.path_params.get("page", "board")
@@ -49,7 +54,9 @@ class Reading:
             raise RefusedError(404, "no_page")
         visitor = self.site.visitor(request)
         kept = self.site.pages.shared(name, number, lang, visitor.role, visitor.session)
-        headers = {"ETag": f'"{kept.tag}"', "Cache-Control": "private, no-cache", "Vary": "Cookie"}
+        # What somebody sees who is signed in stays in no cache: not after signing out, not on a shared machine.
+        keep = "private, no-cache" if visitor.account is None else "no-store"
+        headers = {"ETag": f'"{kept.tag}"', "Cache-Control": keep, "Vary": "Cookie"}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return Response(kept.body, media_type="text/html", headers=headers)
@@ -90,10 +97,19 @@ class Reading:
 
     async def log(self, request: Request) -> Response:
         """The public log, as it is now."""
+        # Each is the whole log, made anew: the dearest page that anybody may ask for.
+        self.site.limit(
+            "log by address", self.site.visitor(request).address, self.site.limits.logs_by_address
+        )
 
         def lines() -> Iterator[bytes]:
+            piece = bytearray()
             for entry in public_entries(entries, state):
-                yield entry.to_line() + b"\n"
+                piece += entry.to_line() + b"\n"
+                if len(piece) > PIECE_BYTES:  # each piece is one way through a thread
+                    yield bytes(piece)
+                    piece.clear()
+            yield bytes(piece)
 
         entries, state = await self.room.writer.with_case(lambda case: (list(case.entries), case.state))
         return StreamingResponse(

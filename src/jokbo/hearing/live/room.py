@@ -17,7 +17,7 @@ from jokbo.hearing.case.state import CaseState
 from jokbo.hearing.case.withheld import public_state
 from jokbo.hearing.exhibits import ExhibitStore
 from jokbo.hearing.live.database import Database
-from jokbo.hearing.live.events import entry_events, missed, tally_event
+from jokbo.hearing.live.events import encode, entry_events, missed, tally_event
 from jokbo.hearing.live.hub import Hub
 from jokbo.hearing.live.links import links
 from jokbo.hearing.live.settings import Settings
@@ -55,7 +55,7 @@ class Room:
         self, case: Case, settings: Settings, database: Database, *, archive: Path | None = None
     ) -> None:
         self._case, self.settings, self.database, self._archive = case, settings, database, archive
-        self.hub = Hub(settings.max_readers, settings.reader_backlog)
+        self.hub = Hub(settings.max_readers, settings.reader_backlog, settings.streams_by_address)
         self.archived = 0
         self._writer = Writer(case, self._entered)
         self._voted: set[int] = set()
@@ -154,10 +154,16 @@ class Room:
         # What was entered and not told yet comes to the reader as everybody's event, and not a second time here.
         return missed(self._case.entries[: self._told], self.public, last, lang, links(lang))
 
+    def start_over(self) -> bytes:
+        """The event that tells a reader to load the page anew."""
+        return encode("reset", {"length": self._told}, number=self._told - 1)
+
     def _entered(self, entries: Sequence[Entry]) -> None:
         """In the event loop, after each batch."""
         self._told = entries[-1].sequence + 1
         self._voted |= {each.about for each in entries if each.kind == "vote" and each.about is not None}
+        if any(each.kind == "role" for each in entries):
+            self._voted |= set(self.state.tallies)  # with another group an account's votes are withdrawn
         fresh = [each for each in entries if each.kind != "vote"]
         if fresh:
             state, known = self.public, self._case.entries
@@ -186,12 +192,15 @@ class Room:
         """Keep the index near the log; it is no part of what is acknowledged."""
         while True:
             await asyncio.sleep(1.0)
-            if len(self._case.entries) > self._indexed:
+            entries = list(self._case.entries)
+            if len(entries) > self._indexed:
                 try:
-                    self._indexed += await asyncio.to_thread(self.database.follow, list(self._case.entries))
-                except Exception:
-                    log.exception("the index could not be written; it is made again from the log")
-                self._indexed = len(self._case.entries)
+                    await asyncio.to_thread(self.database.follow, entries)
+                    self._indexed = len(entries)
+                except (
+                    Exception
+                ) as error:  # whatever it is, the log goes on, and the index is made from it later
+                    log.error("the index is not written at the moment: %s", type(error).__name__)
 
     async def _keep_archive(self) -> None:
         assert self._exporter is not None

@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from jokbo.hearing.live.settings import Settings
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from jokbo.hearing.live.clock import Clocks
     from jokbo.hearing.live.mail import Sender
+    from jokbo.hearing.live.providers import Provider
     from jokbo.records.commit.keys import Signer
 
 BACKLOG = 4096
@@ -35,6 +37,8 @@ def build(
     database: str,
     archive: Path | None = None,
     people: dict[str, str] | None = None,
+    providers: Sequence[Provider] = (),
+    clocks: Clocks | None = None,
 ) -> Starlette:
     """The application of a case in a folder.
 
@@ -51,6 +55,10 @@ def build(
         Where the archive is written while the hearing goes on.
     people : mapping of str to str, optional
         Account to mail address: who signs in as whom.
+    providers : sequence of Provider
+        OpenID providers that people may sign in with, beside codes by mail.
+    clocks : Clocks, optional
+        Those of this machine by default.
 
     Raises
     ------
@@ -63,16 +71,19 @@ def build(
         from jokbo.hearing.live.app import make_app
     except ImportError:
         raise MissingExtraError('a live hearing needs: pip install "jokbo[hearing]"') from None
+    from jokbo.hearing.live.clock import Clocks
     from jokbo.hearing.live.codes import Codes
     from jokbo.hearing.live.database import open_database
     from jokbo.hearing.live.room import Room
 
+    clocks = clocks or Clocks()
     opened = open_database(database)
-    case = open_case(folder, signer)
-    codes = Codes(settings, opened)
-    for account, address in (people or {}).items():
-        opened.name_mailbox(codes.mailbox(address), account)
-    return make_app(Room(case, settings, opened, archive=archive), send_mail)
+    Codes(
+        settings, opened, people=people
+    )  # a name or an address that is none is said before the case is opened
+    case = open_case(folder, signer, clock=clocks.moment)
+    room = Room(case, settings, opened, archive=archive)
+    return make_app(room, send_mail, clocks=clocks, providers=providers, people=people)
 
 
 def serve(

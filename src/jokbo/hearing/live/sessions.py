@@ -9,6 +9,7 @@ cookie that somebody else planted never becomes a session.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 import json
@@ -21,6 +22,8 @@ from jokbo.hearing.case.entry import is_account
 from jokbo.hearing.live.settings import Settings
 
 MAX_COOKIE = 1024
+STEP_SECONDS = 3600
+"""A clock that was set back by this much between two starts of the server ends no session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,18 @@ class Session:
         Seconds since 1970.
     waiting : str or None
         Mark of the mailbox that a code was sent to.
+    provider : str or None
+        Name of the OpenID provider that this browser was sent to, and the language it came in: ``"name/ko"``.
+    mailbox : str or None
+        Mark of the mailbox that was proven: once it signs in as somebody else, this session is over.
     """
 
     identity: str
     account: str | None
     expires: int
     waiting: str | None = None
+    provider: str | None = None
+    mailbox: str | None = None
 
 
 class Sessions:
@@ -51,7 +60,7 @@ class Sessions:
     ----------
     settings : Settings
     clock : callable
-        Seconds since 1970.
+        Seconds since 1970, steady (:mod:`jokbo.hearing.live.clock`).
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
@@ -64,10 +73,20 @@ class Sessions:
         """Name of the cookie; with TLS browsers refuse to let another host set it."""
         return "__Host-jokbo" if self.settings.https else "jokbo"
 
-    def begin(self, account: str | None = None, *, waiting: str | None = None) -> Session:
+    def begin(
+        self,
+        account: str | None = None,
+        *,
+        waiting: str | None = None,
+        provider: str | None = None,
+        mailbox: str | None = None,
+    ) -> Session:
         """A new session, never one that was seen before."""
-        life = self.settings.session_seconds if account else self.settings.code_seconds * 6
-        return Session(secrets.token_hex(16), account, int(self._clock() + life), waiting)
+        expires = int(self._clock() + self._life(account))
+        return Session(secrets.token_hex(16), account, expires, waiting, provider, mailbox)
+
+    def _life(self, account: str | None) -> float:
+        return self.settings.session_seconds if account else self.settings.code_seconds * 6
 
     def end(self, session: Session) -> None:
         """Sign out: the cookie is worth nothing from now on, whoever kept a copy."""
@@ -77,7 +96,7 @@ class Sessions:
 
     def write(self, session: Session) -> str:
         """The cookie's value."""
-        fields = [session.identity, session.account, session.expires, session.waiting]
+        fields = [getattr(session, each.name) for each in dataclasses.fields(session)]
         body = base64.urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")
         return f"{body}.{self._mac(body)}"
 
@@ -90,8 +109,11 @@ class Sessions:
             return None
         fields = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         session = Session(*fields)
-        if session.expires <= self._clock() or session.identity in self.ended:
+        left = session.expires - self._clock()
+        if left <= 0 or session.identity in self.ended:
             return None
+        if left > self._life(session.account) + STEP_SECONDS:
+            return None  # made when the clock was far ahead of now: it would last far too long
         if session.account is not None and not is_account(session.account):
             return None
         return session

@@ -20,19 +20,27 @@ SECRET_BYTES = 32
 class Limits:
     """How much one account or one address may do; a count and the seconds in which it counts.
 
-    Mobile carriers put thousands of people behind one address, so that limits by address are wide.
+    Mobile carriers put thousands of people behind one address, so that limits by address are wide. Why codes and
+    tries have several: :mod:`jokbo.hearing.live.devices`. Only wrong tries count.
     """
 
-    codes_by_mailbox: tuple[int, float] = (4, 900.0)
-    codes_by_address: tuple[int, float] = (60, 900.0)
+    codes_by_device: tuple[int, float] = (4, 900.0)
+    codes_by_pair: tuple[int, float] = (4, 900.0)
+    codes_by_mailbox: tuple[int, float] = (20, 900.0)
+    codes_by_address: tuple[int, float] = (300, 900.0)
     codes_in_all: tuple[int, float] = (1200, 60.0)
-    tries_by_mailbox: tuple[int, float] = (10, 3600.0)
-    tries_by_address: tuple[int, float] = (120, 3600.0)
+    tries_by_device: tuple[int, float] = (10, 3600.0)
+    tries_by_pair: tuple[int, float] = (10, 3600.0)
+    tries_by_mailbox: tuple[int, float] = (30, 3600.0)
+    tries_by_address: tuple[int, float] = (600, 3600.0)
     votes_by_account: tuple[int, float] = (30, 60.0)
     votes_by_address: tuple[int, float] = (3000, 60.0)
     entries_by_public: tuple[int, float] = (6, 600.0)
     entries_by_role: tuple[int, float] = (120, 60.0)
     uploads_by_account: tuple[int, float] = (30, 600.0)
+    uploads_by_public: tuple[int, float] = (4, 600.0)
+    uploads_at_once: int = 2
+    logs_by_address: tuple[int, float] = (60, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +58,17 @@ class Settings:
         Of one file.
     max_form_bytes : int
         Of a form without a file.
+    max_public_upload_bytes : int
+        Of one file that somebody without a role sends: the evidence of a reproduction.
     max_readers : int
         Open streams; more are told to come again.
+    streams_by_address : int
+        Open streams of one address: a hall, a ministry or a mobile carrier is one.
     reader_backlog : int
         Events that may wait for one reader before it is dropped.
+    form_seconds : float
+        In which a form without a file has come whole, and after which a file has to come at some speed.
+    least_upload_bytes_a_second : float
     ping_seconds, tally_seconds : float
     """
 
@@ -61,8 +76,12 @@ class Settings:
     base_url: str = "http://127.0.0.1:8000"
     limits: Limits = Limits()
     max_upload_bytes: int = MAX_FILE_BYTES
+    max_public_upload_bytes: int = 16_000_000
     max_form_bytes: int = 1 << 18
+    form_seconds: float = 30.0
+    least_upload_bytes_a_second: float = 2000.0
     max_readers: int = 6000
+    streams_by_address: int = 500
     reader_backlog: int = 64
     ping_seconds: float = 15.0
     tally_seconds: float = 0.5

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from jokbo.errors import UsageError
 from jokbo.hearing.live.links import LANGUAGES
+from jokbo.hearing.live.mail import UnsentError
 from jokbo.hearing.live.reading import language_of
 from jokbo.hearing.live.sessions import Session
 from jokbo.hearing.live.site import RefusedError, Site, Visitor
@@ -18,7 +20,10 @@ from jokbo.report.texts import Texts
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from jokbo.hearing.live.providers import Provider
+
 ASKED = "/sign-in/code"
+COUNTED_BY = ("device", "pair", "mailbox", "address")
 
 
 class Signing:
@@ -27,15 +32,17 @@ class Signing:
     Parameters
     ----------
     site : Site
+    providers : sequence of Provider
+        OpenID providers that people may sign in with instead.
     """
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, providers: Sequence[Provider] = ()) -> None:
+        self.site, self.providers = site, tuple(providers)
 
     async def form(self, request: Request) -> Response:
         """Ask for an address."""
         lang, visitor = language_of(request), self.site.visitor(request)
-        return self._show("live/sign_in.html", lang, visitor, "")
+        return self.show("live/sign_in.html", lang, visitor, "")
 
     async def ask(self, request: Request) -> Response:
         """Send a code; the answer is the same whoever asks."""
@@ -46,25 +53,46 @@ class Signing:
             address = values.get("address", "")
             mailbox = site.codes.mailbox(address)
         except UsageError:
-            return self._show(
-                "live/sign_in.html", lang, visitor, Texts(lang)("live.sign.no_address"), status=422
-            )
-        site.limit("code by address", visitor.address, site.limits.codes_by_address)
-        site.limit("code by mailbox", mailbox, site.limits.codes_by_mailbox)
-        # Last: what was refused already does not count here, or one machine could use up everybody's codes.
-        site.limit("code in all", "", site.limits.codes_in_all)
+            said = Texts(lang)("live.sign.no_address")
+            return self.show("live/sign_in.html", lang, visitor, said, status=422)
+        counted = self._count("code", mailbox, visitor)
         session = site.sessions.begin(waiting=mailbox)
         code = await run_in_threadpool(site.codes.make, mailbox, session.identity)
-        answer = site.see(f"/{lang}{ASKED}", session=session)
-        answer.background = BackgroundTask(self._send, address.strip(), lang, code)
-        return answer
+        try:
+            await self._send(await run_in_threadpool(site.codes.destination, address), lang, code)
+        except UnsentError:
+            # Nobody is kept out of a hearing because the mail server was down when they asked.
+            for what, who in counted:
+                site.limiter.give_back(what, who)
+            await run_in_threadpool(site.codes.forget, mailbox, session.identity)
+            return self.show("live/sign_in.html", lang, visitor, Texts(lang)("live.sign.unsent"), status=503)
+        return site.see(f"/{lang}{ASKED}", session=session)
+
+    def _count(self, what: str, mailbox: str, visitor: Visitor) -> list[tuple[str, str]]:
+        """Count a code or a try wherever it counts; refuse where there were enough."""
+        site, limits = self.site, self.site.limits
+        by = {each: getattr(limits, f"{what}s_by_{each}".replace("trys", "tries")) for each in COUNTED_BY}
+        if visitor.device is not None and site.devices.knows(visitor.device, mailbox):
+            wanted = [("device", f"{visitor.device.identity} {mailbox}", by["device"])]
+        else:
+            wanted = [
+                ("address", visitor.address, by["address"]),
+                ("pair", f"{visitor.address} {mailbox}", by["pair"]),
+                ("mailbox", mailbox, by["mailbox"]),
+            ]
+            if what == "code":
+                # Last: what was refused already does not count here, or one machine could use up everybody's codes.
+                wanted.append(("all", "", limits.codes_in_all))
+        for place, who, limit in wanted:
+            site.limit(f"{what} by {place}", who, limit)
+        return [(f"{what} by {place}", who) for place, who, _ in wanted]
 
     async def code_form(self, request: Request) -> Response:
         """Ask for the code."""
         lang, visitor = language_of(request), self.site.visitor(request)
         if visitor.session is None or visitor.session.waiting is None:
             return self.site.see(f"/{lang}/sign-in")
-        return self._show("live/code.html", lang, visitor, "")
+        return self.show("live/code.html", lang, visitor, "")
 
     async def check(self, request: Request) -> Response:
         """Check the code; right, and the browser has a new session."""
@@ -74,16 +102,25 @@ class Signing:
         session = visitor.session
         if session is None or session.waiting is None:
             return site.see(f"/{lang}/sign-in")
-        site.limit("try by address", visitor.address, site.limits.tries_by_address)
-        site.limit("try by mailbox", session.waiting, site.limits.tries_by_mailbox)
+        counted = self._count("try", session.waiting, visitor)
         right = await run_in_threadpool(
             site.codes.check, session.waiting, session.identity, values.get("code", "")
         )
         if not right:
-            return self._show("live/code.html", lang, visitor, Texts(lang)("live.sign.wrong"), status=422)
-        account = await run_in_threadpool(site.codes.account, session.waiting)
-        await self._end(session)
-        return site.see(f"/{lang}/", session=site.sessions.begin(account))
+            return self.show("live/code.html", lang, visitor, Texts(lang)("live.sign.wrong"), status=422)
+        for what, who in counted:
+            site.limiter.give_back(what, who)
+        return await self.admit(lang, visitor, session, session.waiting)
+
+    async def admit(self, lang: str, visitor: Visitor, session: Session, mailbox: str) -> Response:
+        """Let somebody in whose mailbox is proven: a new session, and a browser that is known from now on."""
+        site = self.site
+        account = await run_in_threadpool(site.codes.account, mailbox)
+        await self.end(session)
+        answer = site.see(f"/{lang}/", session=site.sessions.begin(account, mailbox=mailbox))
+        device = site.devices.with_mailbox(visitor.device, mailbox)
+        answer.headers.append("Set-Cookie", site.devices.header(device))
+        return answer
 
     async def out(self, request: Request) -> Response:
         """Sign out, in this browser and in every copy of its cookie."""
@@ -92,16 +129,19 @@ class Signing:
         site.check_form(request, visitor, values)
         if visitor.session is None:
             raise RefusedError(403, "token")
-        await self._end(visitor.session)
+        if visitor.session.account is not None:
+            # One that was never signed in is worth nothing already; anybody has as many of them as they like.
+            await self.end(visitor.session)
         answer = site.see(f"/{lang}/")
         answer.headers.append("Set-Cookie", site.sessions.header(None))
         return answer
 
-    async def _end(self, session: Session) -> None:
+    async def end(self, session: Session) -> None:
+        """From now on a session is worth nothing, whoever kept a copy of its cookie."""
         self.site.sessions.end(session)
         await run_in_threadpool(self.site.room.database.end_session, session.identity, session.expires)
 
-    def _show(
+    def show(
         self, template: str, lang: str, visitor: Visitor, problem: str, *, status: int = 200
     ) -> Response:
         """A form of signing in; a browser that has no session yet is given one to bind the form to."""
@@ -109,7 +149,7 @@ class Signing:
         fresh = session is None
         if session is None:
             session = site.sessions.begin()
-        bound = Visitor(session, visitor.account, visitor.role, visitor.address)
+        bound = replace(visitor, session=session)
         other = LANGUAGES[1 - LANGUAGES.index(lang)]
         path = "sign-in" if template == "live/sign_in.html" else "sign-in/code"
         answer = site.page(
@@ -119,6 +159,7 @@ class Signing:
             Texts(lang)("live.sign.title"),
             status=status,
             problem=problem,
+            providers=[(each.name, each.label) for each in self.providers],
             minutes=int(site.settings.code_seconds // 60),
             other_href=f"/{other}/{path}",
         )
@@ -126,15 +167,8 @@ class Signing:
             answer.headers.append("Set-Cookie", site.sessions.header(session))
         return answer
 
-    def _send(self, address: str, lang: str, code: str) -> None:
-        """In a thread, after the answer: nobody learns from its time whether there is such an account."""
-        import logging
-
+    async def _send(self, address: str, lang: str, code: str) -> None:
+        """To whatever address was asked for, so that nobody learns from the time whether there is such an account."""
         t = Texts(lang)
         text = t("live.mail.text", code=code, minutes=int(self.site.settings.code_seconds // 60))
-        try:
-            self.site.send_mail(address, t("live.mail.subject", code=code), text)
-        except OSError as error:
-            logging.getLogger("jokbo.hearing.live").error(
-                "a code could not be sent: %s", type(error).__name__
-            )
+        await self.site.postbox.post(address, t("live.mail.subject", code=code), text)

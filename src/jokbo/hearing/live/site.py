@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,11 @@ from urllib.parse import parse_qsl
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from jokbo.hearing.live.codes import Codes
+from jokbo.hearing.live.clock import Clocks
+from jokbo.hearing.live.codes import PUBLIC_PREFIX, Codes
+from jokbo.hearing.live.devices import Device, Devices
 from jokbo.hearing.live.limits import RateLimiter, network
+from jokbo.hearing.live.mail import Postbox
 from jokbo.hearing.live.pages import Pages
 from jokbo.hearing.live.room import Room
 from jokbo.hearing.live.sessions import Session, Sessions
@@ -56,12 +60,15 @@ class Visitor:
         As the case has it now.
     address : str
         The network, as limits count it.
+    device : Device or None
+        The browser, where it signed in before.
     """
 
     session: Session | None
     account: str | None
     role: str | None
     address: str
+    device: Device | None = None
 
 
 class Site:
@@ -71,30 +78,79 @@ class Site:
     ----------
     room : Room
     send_mail : callable
-    clock : callable
-        Gives seconds since 1970.
+    clocks : Clocks
+    people : mapping of str to str
+        Account to mail address: who signs in as whom.
     """
 
-    def __init__(self, room: Room, send_mail: Sender, *, clock: Callable[[], float] = time.time) -> None:
-        self.room, self.settings, self.send_mail, self.clock = room, room.settings, send_mail, clock
+    def __init__(
+        self,
+        room: Room,
+        send_mail: Sender,
+        *,
+        clocks: Clocks | None = None,
+        people: Mapping[str, str] | None = None,
+    ) -> None:
+        self.room, self.settings = room, room.settings
+        self.clocks = clocks or Clocks()
+        self.postbox = Postbox(send_mail)
         self.limits = room.settings.limits
-        self.sessions = Sessions(room.settings, clock)
-        self.sessions.ended = room.database.ended_sessions(now=int(clock()))
-        self.codes = Codes(room.settings, room.database, clock)
+        self.sessions = Sessions(room.settings, self.clocks.steady)
+        self.sessions.ended = room.database.ended_sessions(now=int(self.clocks.steady()))
+        self.devices = Devices(room.settings)
+        self.codes = Codes(room.settings, room.database, self.clocks.steady, people=people)
         self.limiter = RateLimiter()
-        self.pages = Pages(room, self.sessions)
+        self.pages = Pages(room, self.sessions, self.clocks)
+        self._uploading: dict[str, int] = {}
+        self._know_names()
 
-    def now(self) -> datetime:
-        """This moment."""
-        return datetime.fromtimestamp(self.clock(), UTC)
+    def name_mailbox(self, account: str, address: str) -> None:
+        """Let a mailbox sign in as an account from now on; sessions that it had as one of the public end."""
+        self.codes.name(account, address)
+        self._know_names()
+
+    def _know_names(self) -> None:
+        self._mailboxes = self.codes.mailboxes()
+        self.named = self.codes.publics(self._mailboxes)
+
+    def now(self, kind: str) -> datetime:
+        """This moment, for a term that an entry of a kind sets.
+
+        A hold must not last longer than the law has it by the log's own times, which are the wall's; a right of reply
+        lasts as long as it was given for.
+        """
+        steady, wall = self.clocks.steady(), self.clocks.wall()
+        return datetime.fromtimestamp(min(steady, wall) if kind == "moderation" else steady, UTC)
 
     def visitor(self, request: Request) -> Visitor:
         """Who asks."""
         session = self.sessions.read(request.cookies.get(self.sessions.name))
         account = session.account if session else None
+        if session is not None and account is not None and not self._stands(session, account):
+            session = account = None
         role = self.room.state.role(account) if account else None
         host = request.client.host if request.client else "unknown"
-        return Visitor(session, account, role, network(host))
+        device = self.devices.read(request.cookies.get(self.devices.name))
+        return Visitor(session, account, role, network(host), device)
+
+    def _stands(self, session: Session, account: str) -> bool:
+        """Whether a mailbox still signs in as it did: one person does not vote under two names, and names are taken."""
+        if account.startswith(PUBLIC_PREFIX):
+            return account not in self.named
+        return self._mailboxes.get(session.mailbox or "") == account
+
+    @contextmanager
+    def one_more_upload(self, account: str) -> Iterator[None]:
+        """Few uploads of one account at a time: each may fill a good part of the disk before it is refused."""
+        if self._uploading.get(account, 0) >= self.limits.uploads_at_once:
+            raise RefusedError(429, "too_many", retry_seconds=60)
+        self._uploading[account] = self._uploading.get(account, 0) + 1
+        try:
+            yield
+        finally:
+            self._uploading[account] -= 1
+            if not self._uploading[account]:
+                del self._uploading[account]
 
     def limit(self, what: str, who: str, limit: tuple[int, float]) -> None:
         """Count one more; refuse where there were enough."""
@@ -121,10 +177,14 @@ class Site:
         if kind != "application/x-www-form-urlencoded":
             raise RefusedError(415, "type")
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self.settings.max_form_bytes:
-                raise TooLargeError(f"a form holds at most {self.settings.max_form_bytes:,} bytes.")
+        try:
+            async with asyncio.timeout(self.settings.form_seconds):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > self.settings.max_form_bytes:
+                        raise TooLargeError(f"a form holds at most {self.settings.max_form_bytes:,} bytes.")
+        except TimeoutError:
+            raise RefusedError(408, "slow") from None
         try:
             pairs = parse_qsl(
                 bytes(body).decode("ascii"), keep_blank_values=True, max_num_fields=60, errors="strict"

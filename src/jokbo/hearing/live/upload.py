@@ -7,6 +7,7 @@ kept. What is too large is cut off at the limit, and what was kept of it goes.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -91,6 +92,32 @@ async def read_upload(
         if not reader.ended:
             raise UsageError("the form ends too early. Send it again.")
         return Uploaded(dict(reader.values), dict(reader.files))
+
+
+async def at_some_speed(
+    chunks: AsyncIterator[bytes], grace_seconds: float, least_bytes_a_second: float
+) -> AsyncIterator[bytes]:
+    """The same chunks, as long as they come: after a time of grace whoever drips is cut off.
+
+    Raises
+    ------
+    UsageError
+        Nothing came for the time of grace, or too little since the beginning.
+    """
+    began, total = time.monotonic(), 0
+    while True:
+        try:
+            async with asyncio.timeout(grace_seconds):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise UsageError("the file stopped coming. Send it again on a better line.") from None
+        total += len(chunk)
+        late = time.monotonic() - began - grace_seconds
+        if late > 0 and total < late * least_bytes_a_second:
+            raise UsageError("the file comes too slowly. Send it again on a better line.")
+        yield chunk
 
 
 class _Reader:

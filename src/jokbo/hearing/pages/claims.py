@@ -144,15 +144,16 @@ def _evidence(c: Contexts, evidence: Mapping[str, Any] | None) -> dict[str, Any]
     if evidence is None:
         return None
     key = f"hearing.verdict.{evidence['verdict']}"
-    return {
-        "schema": evidence["schema"],
-        "digest": evidence["digest"],
-        "verdict": c.t(key) if c.t.has(key) else evidence["verdict"],
-        "reference": spoken(evidence["reference"]["name"]),
-        "candidate": spoken(evidence["candidate"]["name"]),
-        "reference_digest": evidence["reference"]["digest"],
-        "candidate_digest": evidence["candidate"]["digest"],
-    }
+    verdict = c.t(key) if c.t.has(key) else evidence["verdict"]
+    facts = [(c.t("hearing.fact.verdict"), verdict, False)]
+    for side in ("reference", "candidate", "record"):
+        if side in evidence:
+            of = "record_digest" if side == "record" else "digest"
+            facts.append((c.t(f"hearing.fact.{side}"), spoken(evidence[side]["name"]), False))
+            facts.append((c.t(f"hearing.fact.{of}"), evidence[side]["digest"], True))
+    facts.append((c.t("hearing.fact.evidence"), evidence["digest"], True))
+    facts.append((c.t("hearing.fact.schema"), evidence["schema"], True))
+    return {"facts": facts}
 
 
 def _attempt(c: Contexts, item: Item) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jokbo.hearing.case.state import GROUPS, CaseState, Item
+from jokbo.hearing.case.entry import Author
+from jokbo.hearing.case.state import CaseState, Item, Logged
 from jokbo.hearing.case.views import (
     BoardRow,
     QueueRow,
@@ -19,6 +20,7 @@ from jokbo.hearing.case.views import (
     standing,
     timers,
 )
+from jokbo.hearing.case.votes import GROUPS, in_force
 from jokbo.hearing.case.witness import spelled
 from jokbo.hearing.pages.wording import Links, Wording, language_name, spoken
 
@@ -207,11 +209,24 @@ class Contexts:
                 for group in GROUPS
             ],
             "answers": [
-                self.words.item(each) for each in self.words.threads.about(found["number"], "answer")
+                {**self.words.item(each), "exhibits": self._exhibits(each.sequence)}
+                for each in self.words.threads.about(found["number"], "answer")
             ],
             "segments": segments.get(found["number"], []),
         }
         return found
+
+    def _exhibits(self, number: int) -> list[tuple[int, str, str, str]]:
+        """Exhibits of an answer: number, address, title (empty where it is withheld) and its language."""
+        return [
+            (
+                item.sequence,
+                self.links("exhibit", item.sequence),
+                spoken((item.payload or {}).get("title", "")),
+                (item.payload or {}).get("language", ""),
+            )
+            for item in self.words.threads.about(number, "exhibit")
+        ]
 
     def transcript(self) -> dict[str, Any]:
         """What was said aloud, each segment with the questions it belongs to."""
@@ -275,20 +290,47 @@ class Contexts:
         """Every entry but the votes, by number."""
         rows = [self.words.item(item) for item in self.state.items.values()]
         for row in rows:
-            row["what"] = row["gone"] or row["title"] or row["text"][:160]
+            row["what"] = row["gone"] or row["title"] or row["name"] or row["text"][:160]
+            row["note"] = ""
         acts = [self.words.act(act) for act in self.state.acts]
         for timer in self.state.timers:
             acts.append(self.words.act(timer))
         for act in acts:
+            # What an act did is told in the page's language; a remark to it stays in its own.
             act["digest"] = act["gone"] = ""
-        votes = sum(len(each) for each in self.state.votes.values())
+            act["language"], act["note_language"] = self.lang, act["language"]
+        votes = [
+            (self.t(f"hearing.group.{group}"), self.t.number(tally.up), self.t.number(tally.down))
+            for group, tally in in_force(self.state.tallies).items()
+        ]
         return self.page(
             "entries",
             self.t("hearing.page.entries"),
-            rows=sorted([*rows, *acts], key=lambda row: row["number"]),
-            votes=self.t.number(votes),
+            rows=sorted([*rows, *acts, *self._ends()], key=lambda row: row["number"]),
+            votes=votes,
             length=self.t.number(self.state.length),
         )
+
+    def _ends(self) -> list[dict[str, Any]]:
+        """The entries that opened and closed the case, as rows of the list of all entries."""
+        opened = Logged(
+            0, "case", self.facts.time, Author(self.facts.chair, "chair"), None, self.facts.payload
+        )
+        ends = [(opened, spoken(self.facts.payload["title"]))]
+        if self.state.closed is not None:
+            ends.append((self.state.closed, spoken(self.state.closed.payload["text"])[:160]))
+        # The digest of the first entry is the name of the case; the last one's is on the board.
+        digests = {0: self.facts.case}
+        return [
+            {
+                **self.words.act(act),
+                "what": what,
+                "gone": "",
+                "note": "",
+                "digest": digests.get(act.sequence, ""),
+            }
+            for act, what in ends
+        ]
 
 
 def _clock(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -102,6 +104,7 @@ class Wording:
             "role_code": item.author.role,
             "key": item.author.key,
             "title": spoken(payload["title"]) if "title" in payload else "",
+            "name": spoken(payload.get("name", "")),
             "text": spoken(payload.get("text", payload.get("note", ""))),
             "language": payload.get("language", ""),
             "language_name": language_name(payload["language"], self.lang) if "language" in payload else "",
@@ -159,6 +162,9 @@ class Wording:
         if act.kind == "key":
             code = "key" if payload["valid"] else "key_withdrawn"
             return t(f"hearing.act.{code}", who=name(self.who(payload["account"])))
+        if act.kind == "key_rotated":
+            key = _keyid(payload["keeper"])[:16]
+            return t.code("hearing.act.key_rotated", payload["signed_by"], key=key)
         if act.kind == "question_state":
             state = t.code("hearing.state", payload["state"])
             if "reason" in payload:
@@ -192,3 +198,8 @@ class Wording:
             asked_by=self.t.code("hearing.asked_by", payload["asked_by"]),
             until=self.time(payload["until"]) if "until" in payload else "",
         )
+
+
+def _keyid(der: str) -> str:
+    """Digest of a key by which people know it."""
+    return hashlib.sha256(base64.b64decode(der)).hexdigest()

@@ -89,9 +89,11 @@ function open(share) {
   const source = new EventSource(`${body.dataset.stream}?after=${last}`);
   source.onopen = () => share(["state", "open"]);
   source.onerror = () => {
-    share(["state", "lost"]);
-    // A browser comes back by itself after a broken stream, but not after an answer that was an error.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => open(share), 3000 + Math.random() * 7000);
+    // A browser comes back by itself after a broken stream, but not after an answer that was an error: until there
+    // is room again the page is looked at from time to time.
+    if (source.readyState !== EventSource.CLOSED) { share(["state", "lost"]); return; }
+    share(["state", "polled"]);
+    setTimeout(() => open(share), 20000 + Math.random() * 20000);
   };
   for (const kind of ["entry", "tally", "reset"]) {
     source.addEventListener(kind, event => share([kind, JSON.parse(event.data)]));
@@ -100,7 +102,9 @@ function open(share) {
 
 function heard(message) {
   if (message[0] !== "state") { receive(message); return; }
-  if (!held) say(message[1]);
+  if (held) return;
+  say(message[1]);
+  if (message[1] === "polled") later();
 }
 
 // Browsers open six connections to a host: all tabs of one language share one stream, held by whoever has the lock.

@@ -17,7 +17,13 @@ from jokbo.report.figures.charts import (
     TimeChart,
     TimelineChart,
 )
+from jokbo.report.figures.dots import DotChart, draw_dots
+from jokbo.report.figures.pareto import FrontChart, draw_front
+from jokbo.report.figures.profiles import ProfileChart, draw_profiles
+from jokbo.report.figures.ranks import RankChart, draw_ranks
+from jokbo.report.figures.simplex import SimplexChart, draw_simplex
 from jokbo.report.figures.tree import TreeChart, draw_tree
+from jokbo.report.figures.universes import UniverseChart, draw_universes
 
 
 def draw(chart: Chart) -> str:
@@ -50,5 +56,17 @@ def draw(chart: Chart) -> str:
             return draw_timeline(chart)
         case TreeChart():
             return draw_tree(chart)
+        case DotChart():
+            return draw_dots(chart)
+        case RankChart():
+            return draw_ranks(chart)
+        case FrontChart():
+            return draw_front(chart)
+        case SimplexChart():
+            return draw_simplex(chart)
+        case UniverseChart():
+            return draw_universes(chart)
+        case ProfileChart():
+            return draw_profiles(chart)
         case _:
             raise TypeError(f"no drawing for {type(chart).__name__}.")

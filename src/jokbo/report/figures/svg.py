@@ -116,6 +116,20 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in found if low <= tick <= high]
 
 
+def even_ticks(low: float, high: float, *, count: int = 6) -> list[float]:
+    """Ticks of a logarithmic axis: powers of ten and parts of them, or round numbers where the range is too narrow.
+
+    Examples
+    --------
+    >>> even_ticks(150.0, 260.0)
+    [150.0, 200.0, 250.0]
+    >>> even_ticks(1.0, 1e4)
+    [1.0, 10.0, 100.0, 1000.0, 10000.0]
+    """
+    found = log_ticks(low, high)
+    return found if len(found) > 2 else [tick for tick in ticks(low, high, count=count) if tick > 0]
+
+
 def compact(value: float) -> str:
     """A number of an axis: thousands, millions and billions as K, M and B, very small ones as powers.
 

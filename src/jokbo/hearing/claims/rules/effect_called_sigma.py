@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from jokbo.hearing.claims.case import Case
 from jokbo.hearing.claims.claim import Figure
 from jokbo.hearing.claims.groups import (
-    LEAST_LOG10,
     Group,
     effect_size,
     group,
@@ -21,7 +20,7 @@ from jokbo.hearing.claims.groups import (
     t_of_effect_size,
 )  # fmt: skip
 from jokbo.hearing.claims.numbers import Stated, parse_stated
-from jokbo.hearing.claims.rules.base import Finding, Severity, in_file, rounded
+from jokbo.hearing.claims.rules.base import MOST, Finding, Severity, in_file, rounded
 
 
 def applies(case: Case) -> bool:
@@ -54,10 +53,10 @@ def _finding(
 ) -> Finding:
     numbers: dict[str, float | int | str] = {"stated": rounded(stated.value)}
     variant = "unsized"
-    if effect is not None and baseline is not None and effect.n + baseline.n > 2:
-        n, m = effect.n, baseline.n
+    n, m = (0 if each is None else each.n for each in (effect, baseline))
+    if n and m and n + m > 2 and 0 < abs(stated.value) <= MOST:
         t = t_of_effect_size(stated.value, n, m)
-        variant = "" if log10_t_pvalue(t, n + m - 2) > LEAST_LOG10 else "unsized"
+        variant = ""
         numbers |= {
             "n": n, "m": m, "t": rounded(t), "free": n + m - 2,
             "log10_pvalue": rounded(log10_t_pvalue(t, n + m - 2)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from jokbo.hearing.claims.case import LEAST_EXCESS, MAX_PVALUE, MIN_DEVIATIONS, Case
-from jokbo.hearing.claims.groups import group
+from jokbo.hearing.claims.groups import Group, group
+from jokbo.hearing.claims.measures import MEASURES
 from jokbo.hearing.claims.rules.base import Finding, Severity, in_file, in_table, rounded
 from jokbo.hearing.claims.table import Row
 
@@ -16,7 +17,7 @@ def applies(case: Case) -> bool:
     """Dependence is concluded, and there is a control."""
     controls = (*case.shuffled, *case.rows("unrelated", "derived"), *case.claim.controls)
     again = case.again is not None or (case.models is not None and case.models.shuffled is not None)
-    return case.claim.claims_dependence and (bool(controls) or again)
+    return case.claim.claims_dependence and (bool(controls) or again or bool(_otherwise(case)))
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -25,10 +26,30 @@ def check(case: Case) -> Iterator[Finding]:
         if control.passed is False:
             numbers = {"control": control.kind}
             yield Finding("failed_control", Severity.FAULT, in_file(case, f"controls/{k}"), numbers, "said")
+    for measure, rows, base in _otherwise(case):
+        if base.mean >= rows.mean:
+            values: dict[str, float | int | str] = {
+                "measure": measure, "value": rounded(rows.mean), "baseline": rounded(base.mean)
+            }  # fmt: skip
+            places = in_table(case, (*rows.rows, *base.rows))
+            yield Finding("failed_control", Severity.FAULT, places, values, "baseline")
     if case.effect is not None:
         yield from _shuffled(case)
         yield from _unrelated(case, case.alike("unrelated"))
         yield from _derived(case, case.alike("derived"))
+
+
+def _otherwise(case: Case) -> list[tuple[str, Group, Group]]:
+    """The claim's pair and what it is held against, by measures other than the claim's that rise with likeness."""
+    found = []
+    for name, measure in MEASURES.items():
+        rows = [row for row in case.rows("effect", "other", measures=(name,)) if row.pair == case.pair]
+        kinds = {case.kind_of(row) for row in rows}
+        base = [row for row in case.rows("baseline", measures=(name,)) if case.kind_of(row) in kinds]
+        own, against = group(rows), group(base)
+        if name != case.claim.measure.name and measure.higher_is_closer and own and against:
+            found.append((name, own, against))
+    return found
 
 
 def _shuffled(case: Case) -> Iterator[Finding]:

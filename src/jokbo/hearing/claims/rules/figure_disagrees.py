@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 from jokbo.hearing.claims.case import Case
@@ -32,7 +33,7 @@ def check(case: Case) -> Iterator[Finding]:
         if found is None or stated.agrees(found.low, found.high):
             continue
         # A count that is too large is a finding of its own.
-        if figure.kind == "n" and stated.value > found.high:
+        if figure.kind in ("n", "entries") and stated.value > found.high:
             continue
         rows = case.named(figure.of, figure.measure)
         numbers = {"says": figure.says, "found": rounded(found.middle)}
@@ -61,9 +62,19 @@ def computed(case: Case, figure: Figure) -> Interval | None:
         return None
     if figure.kind == "sigma":
         # An effect size called sigma is a finding of its own: here only a third number counts.
-        chosen = effect_size if figure.computed_as == "cohens_d" else standard_errors
-        return _either(chosen(effect, baseline), effect_size(effect, baseline), parse_stated(figure.says))
+        chosen = _size if figure.computed_as == "cohens_d" else standard_errors
+        return _either(chosen(effect, baseline), _size(effect, baseline), parse_stated(figure.says))
     return _TWO[figure.kind](effect, baseline) if figure.kind in _TWO else None
+
+
+def _size(effect: Group, baseline: Group) -> Interval | None:
+    """Cohen's d, its spread divided by n - 1 or by n: both are in use, and neither is a disagreement."""
+    found = effect_size(effect, baseline)
+    if found is None:
+        return None
+    n, m = effect.n, baseline.n
+    wider = math.sqrt((n + m) / (n + m - 2))
+    return Interval(min(found.low, wider * found.low), max(found.high, wider * found.high))
 
 
 def _either(chosen: Interval | None, other: Interval | None, stated: Stated | None) -> Interval | None:
@@ -95,14 +106,20 @@ def _spread(found: Group) -> Interval | None:
     )
 
 
+def _entries(found: Group) -> Interval | None:
+    known = [row.entries for row in found.rows if row.entries is not None]
+    return Interval(min(known), max(known)) if known else None
+
+
 _ONE: Mapping[str, Callable[[Group], Interval | None]] = {
     "mean": _middle,
     "minimum": lambda found: Interval(found.low - found.rounding, found.low + found.rounding),
     "maximum": lambda found: Interval(found.high - found.rounding, found.high + found.rounding),
     "sd": _spread,
     "n": lambda found: Interval(found.n, found.n),
+    "entries": _entries,
 }
 _TWO: Mapping[str, Callable[[Group, Group], Interval | None]] = {
     "difference": difference,
-    "cohens_d": effect_size,
+    "cohens_d": _size,
 }

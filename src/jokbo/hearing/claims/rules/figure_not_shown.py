@@ -8,7 +8,7 @@ from jokbo.hearing.claims.case import Case
 from jokbo.hearing.claims.numbers import parse_stated
 from jokbo.hearing.claims.rules.base import Finding, Severity, in_file
 
-OF_ROWS = frozenset({"mean", "minimum", "maximum", "sd", "n", "difference", "cohens_d"})
+OF_ROWS = frozenset({"mean", "minimum", "maximum", "sd", "n", "entries", "difference", "cohens_d"})
 OF_EVIDENCE = frozenset({"evalue", "inherited_share"})
 
 
@@ -28,7 +28,12 @@ def check(case: Case) -> Iterator[Finding]:
             yield Finding("figure_not_shown", Severity.MISSING, places, numbers, "no_evidence")
         elif figure.kind in OF_ROWS:
             needed = [figure.of, *([figure.against] if figure.kind in ("difference", "cohens_d") else [])]
-            missing = [name for name in needed if not case.named(name, figure.measure)]
+            entries = figure.kind == "entries"
+            missing = [
+                name
+                for name in needed
+                if not any(row.entries or not entries for row in case.named(name, figure.measure))
+            ]
             if missing:
                 numbers["rows"] = missing[0]
                 yield Finding("figure_not_shown", Severity.MISSING, places, numbers)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from jokbo.hearing.claims.case import Case
 from jokbo.hearing.claims.claim import Figure
 from jokbo.hearing.claims.groups import (
-    LEAST_LOG10,
     Group,
     Interval,
     effect_size,
@@ -36,27 +35,32 @@ def check(case: Case) -> Iterator[Finding]:
         if figure.kind != "pvalue" or stated is None:
             continue
         if figure.computed_as == "permutation" and figure.resamples is not None:
-            yield from _permuted(case, k, figure.resamples, stated.log10)
+            yield from _permuted(case, k, figure, figure.resamples, stated.log10)
             continue
         effect, baseline = (group(case.named(name, figure.measure)) for name in (figure.of, figure.against))
-        if effect is None or baseline is None or effect.n + baseline.n < 3:
-            continue
-        least = _least(case, figure, effect, baseline)
-        if least is not None and stated.log10 < least - SLACK:
-            numbers = {
+        least = None
+        if effect is not None and baseline is not None and effect.n + baseline.n >= 3:
+            least = _least(case, figure, effect, baseline)
+        numbers: dict[str, float | int | str] = {"says": figure.says}
+        if least is None or effect is None or baseline is None:
+            if _zero(stated.log10):
+                places = in_file(case, f"figures/{k}")
+                yield Finding("pvalue_beyond_sample", Severity.FAULT, places, numbers, "zero")
+        elif stated.log10 < least - SLACK:
+            numbers |= {
                 "n": effect.n, "m": baseline.n, "pairs": len({row.pair for row in effect.rows}),
-                "log10_stated": rounded(_told(stated.log10)), "log10_pvalue": rounded(least),
+                "log10_pvalue": rounded(least),
                 "log10_floor": rounded(log10_permutation_floor(effect.n, baseline.n)),
             }  # fmt: skip
             yield Finding("pvalue_beyond_sample", Severity.FAULT, in_file(case, f"figures/{k}"), numbers)
 
 
-def _permuted(case: Case, k: int, resamples: int, log10: float) -> Iterator[Finding]:
+def _permuted(case: Case, k: int, figure: Figure, resamples: int, log10: float) -> Iterator[Finding]:
     floor = -math.log10(resamples + 1)
     # Rounding to the digits written is allowed for: .001 may stand for 1/1000 or 1/1001.
     if log10 < floor - math.log10(1.5):
-        numbers = {
-            "resamples": resamples, "log10_stated": rounded(_told(log10)), "log10_floor": rounded(floor)
+        numbers: dict[str, float | int | str] = {
+            "says": figure.says, "resamples": resamples, "log10_floor": rounded(floor)
         }  # fmt: skip
         places = in_file(case, f"figures/{k}")
         yield Finding("pvalue_beyond_sample", Severity.FAULT, places, numbers, "resamples")
@@ -73,7 +77,7 @@ def _least(case: Case, figure: Figure, effect: Group, baseline: Group) -> float 
         size = _stated_size(case)
     if size is None:
         return floor if figure.computed_as != "other" else None
-    if math.isinf(size.high):
+    if math.isinf(size.low) or math.isinf(size.high):
         return None
     return log10_t_pvalue(t_of_effect_size(max(abs(size.low), abs(size.high)), effect.n, baseline.n), free)
 
@@ -87,6 +91,6 @@ def _stated_size(case: Case) -> Interval | None:
     return None
 
 
-def _told(log10: float) -> float:
-    """A p-value of 0 as the least that a float holds, which has a logarithm."""
-    return LEAST_LOG10 if math.isinf(log10) else log10
+def _zero(log10: float) -> bool:
+    """Whether a p-value of nought is stated, which is what a computer writes for one that no float holds."""
+    return math.isinf(log10)

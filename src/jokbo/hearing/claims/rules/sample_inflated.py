@@ -24,6 +24,14 @@ def check(case: Case) -> Iterator[Finding]:
             numbers: dict[str, float | int | str] = {"stated": rounded(stated.value), "n": found.n}
             places = (*in_file(case, f"figures/{k}"), *in_table(case, found.rows))
             yield Finding("sample_inflated", Severity.FAULT, places, numbers)
+        rows = (
+            case.named(figure.of, figure.measure) if figure.kind == "entries" and stated is not None else []
+        )
+        known = [row.entries for row in rows if row.entries is not None]
+        if stated is not None and known and stated.value > max(known):
+            numbers = {"stated": rounded(stated.value), "n": max(known)}
+            places = (*in_file(case, f"figures/{k}"), *in_table(case, rows))
+            yield Finding("sample_inflated", Severity.FAULT, places, numbers, "entries")
     for role in ("effect", "baseline"):
         rows = case.headline if role == "effect" else case.rows(role)
         for sure, severity in ((True, Severity.FAULT), (False, Severity.NOTE)):

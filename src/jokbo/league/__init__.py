@@ -1,0 +1,1 @@
+"""The league: rounds, results, scores with their uncertainty, a gate, and eliminations that can be defended."""

@@ -1,0 +1,1 @@
+"""What publishing some numbers gives away of those that are to stay closed."""

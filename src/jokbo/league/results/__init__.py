@@ -1,0 +1,1 @@
+"""Readers of evaluation results: one file a format."""

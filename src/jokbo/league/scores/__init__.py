@@ -1,0 +1,1 @@
+"""Scores on fixed anchors: one file an axis."""

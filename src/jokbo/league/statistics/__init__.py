@@ -1,0 +1,1 @@
+"""Uncertainty: resampling, ranks, panels, aggregation, influence; all pure."""
