@@ -167,9 +167,13 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="Of the rounds of a whole run.")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=())
-    parser.add_argument("--write", action="store_true", help="Write docs/reference/league-calibration.*.")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="Write docs/reference/league-calibration.* and the figures of docs/explanation/league-uncertainty.",
+    )
     options = parser.parse_args()
-    from benchmarks.league_calibration_page import markdown
+    from benchmarks.league_calibration_page import markdown, put_short
 
     started = time.perf_counter()
     found = measure(options.share, jobs=options.jobs, only=options.only, quiet=False)
@@ -180,6 +184,8 @@ def main() -> None:
         for lang, suffix in (("en", ""), ("ko", ".ko")):
             page = folder / f"league-calibration{suffix}.md"
             page.write_text(markdown(found, lang), encoding="utf-8")
+            words = ROOT / "docs" / "explanation" / f"league-uncertainty{suffix}.md"
+            words.write_text(put_short(words.read_text(encoding="utf-8"), found, lang), encoding="utf-8")
         (folder / "league-calibration.json").write_text(
             json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8"
         )

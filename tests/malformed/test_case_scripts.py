@@ -33,6 +33,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 NASTY = "</p><script>alert(1)</script><img src=x onerror=alert(1)>\"'{{7*7}}{% x %}\u202e"
 
+SIGNED = "A" * 86 + "=="
+
 
 def nasty(rule: Any) -> Any:
     """A payload of a definition with NASTY wherever a text may stand."""
@@ -51,7 +53,17 @@ def nasty(rule: Any) -> Any:
 
 def _text(rule: dict[str, Any]) -> str:
     pattern = rule.get("pattern", "")
-    for text in (NASTY, "en", "lab", "ab" * 32, "ab" * 20, "2026-01-10T00:00:00.000Z", "abc", "A" * 40):
+    for text in (
+        NASTY,
+        "en",
+        "lab",
+        "ab" * 32,
+        "ab" * 20,
+        "2026-01-10T00:00:00.000Z",
+        "abc",
+        "A" * 40,
+        SIGNED,
+    ):
         if re.fullmatch(pattern[1:-1], text):
             return text
     return NASTY.replace("/", "")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
 import pytest
 
-from jokbo.errors import FormatError
+from jokbo.errors import FormatError, SourceError
 from jokbo.formats.strict_yaml import MAX_BYTES, parse_yaml
 from jokbo.hearing.claims.claim import read_claim
 from jokbo.hearing.claims.table import parse_table
@@ -179,3 +180,13 @@ def test_what_a_claim_says_reaches_no_terminal_as_control_characters(tmp_path: P
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "[red]" in shown
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_a_pipe_in_the_place_of_a_table_keeps_nobody_waiting(tmp_path: Path, make: object):
+    template = Path(__file__).parents[2] / "src/jokbo/hearing/claims/templates/claim.en.yaml"
+    (tmp_path / "claim.yaml").write_bytes(template.read_bytes())
+    assert callable(make)
+    make(tmp_path / "claim.csv")
+    with pytest.raises(SourceError, match=r"claim\.csv is no ordinary file"):
+        read_claim(tmp_path / "claim.yaml")

@@ -129,7 +129,7 @@ def test_a_score_that_is_nan(runs):
 
 def test_a_score_that_is_absent(runs):
     edit_lines(samples_of(runs / "two"), lambda rows: rows[5].update(acc=None))
-    with pytest.raises(FormatError, match=r"jsonl:6: 'acc' is None; expected a finite number"):
+    with pytest.raises(FormatError, match=r"jsonl:6: 'acc' is absent; expected a finite number"):
         of_runs(runs)
 
 

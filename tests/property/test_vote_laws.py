@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jokbo.hearing.case.entry import Author, Entry
-from jokbo.hearing.case.state import CaseState, apply
+from jokbo.hearing.case.permissions import OPEN_TO_VOTES, check_permitted
+from jokbo.hearing.case.state import CaseState, QuestionState, apply
 from jokbo.hearing.case.votes import GROUP_OF, GROUPS, Tally, in_force
+from jokbo.hearing.live.naming import votes_taken_back
 
 ACCOUNTS = ("kim", "lee", "p-one", "p-two")
 QUESTIONS = (1, 2)
@@ -114,3 +117,46 @@ def test_a_log_of_the_first_rules_keeps_its_tallies():
     acts = [("vote", "p-one", 1, 1), ("role", "p-one", "panel", 0)]
     for rules in (None, 1):
         assert played(opened(rules), acts).tallies[1]["public"] == Tally(1, 0)
+
+
+STATES = ("published", "queued", "answering", "answered", "hidden")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    acts,
+    st.lists(st.sampled_from(STATES), min_size=len(QUESTIONS), max_size=len(QUESTIONS)),
+    st.sets(st.sampled_from(ACCOUNTS)),
+    st.sampled_from((None, 2)),
+)
+def test_a_mailbox_with_a_new_name_leaves_no_vote_behind(
+    given: list[tuple[Any, ...]], states: list[str], former: set[str], rules: int | None
+):
+    """After the naming, of its former names nothing is in force on any question open to votes; of others, all is."""
+    before = played(opened(rules), given)
+    shown = {number: QuestionState(found) for number, found in zip(QUESTIONS, states, strict=True)}
+    before = after = replace(before, questions=shown)
+    for k, draft in enumerate(votes_taken_back(before, former)):
+        check_permitted(after, draft)
+        made = entry(before.length + k, "vote", draft.author, dict(draft.payload), draft.about)
+        after = apply(after, made)
+    for number in QUESTIONS:
+        for account in ACCOUNTS:
+            had, has = (state.votes.get(number, {}).get(account) for state in (before, after))
+            if (
+                account in former
+                and shown[number].state in OPEN_TO_VOTES
+                and before.role(account) in GROUP_OF
+            ):
+                assert has is None or has.value == 0
+            else:
+                assert has == had
+    assert not votes_taken_back(after, former)
+
+
+def test_a_case_that_is_closed_takes_nothing_back():
+    state = played(opened(2), [("vote", "p-one", 1, 1)])
+    state = replace(state, questions={number: QuestionState("published") for number in QUESTIONS})
+    assert [draft.about for draft in votes_taken_back(state, {"p-one"})] == [1]
+    closed = apply(state, entry(state.length, "close", Author("chair", "chair"), {"text": "."}))
+    assert votes_taken_back(closed, {"p-one"}) == []

@@ -9,7 +9,7 @@ from typing import Any
 from jokbo.hearing.archive.verify import Verified
 from jokbo.hearing.case.chain import Problem
 from jokbo.hearing.case.entry import Entry
-from jokbo.hearing.case.state import CaseState
+from jokbo.hearing.case.state import RULES, CaseState
 from jokbo.hearing.case.views import residuals, timers
 from jokbo.hearing.case.votes import in_force
 from jokbo.hearing.case.withheld import public_state
@@ -64,10 +64,20 @@ def _checked(found: Verified, t: Texts) -> Iterator[str]:
         yield t("hearing.verify.holes", count=found.holes)
     if found.state.clock_steps:
         yield t("hearing.verify.clock", count=len(found.state.clock_steps))
+    if found.overdue:
+        entries = ", ".join(map(t.number, found.overdue))
+        yield t("hearing.verify.overdue", entries=entries, count=len(found.overdue))
+    if found.state.facts is not None and found.state.rules < RULES:
+        yield t("hearing.verify.rules", rules=found.state.rules, latest=RULES)
+    if found.key is not None and found.key in found.keepers[:-1]:
+        yield t("hearing.verify.earlier_key")
     if found.head is None:
-        yield t("hearing.verify.no_witness")
-    elif not any(each.code == "head_not_found" for each in found.problems):
-        yield t("hearing.verify.witness", head=found.head[:16])
+        yield t("hearing.verify.no_witness" if found.key not in found.keepers else "hearing.verify.no_digest")
+    elif found.witnessed is not None:
+        later = found.state.length - 1 - found.witnessed
+        yield t("hearing.verify.witness", head=found.head[:16], entry=t.number(found.witnessed))
+        if later > 0:
+            yield t("hearing.verify.later", count=t.number(later))
 
 
 def _reason(t: Texts, group: str, reason: Problem) -> str:
@@ -96,12 +106,16 @@ def verified_document(found: Verified) -> dict[str, Any]:
         "keeper": found.keeper,
         "keepers": list(found.keepers),
         "against": found.head,
+        "against_key": found.key,
         "problems": plain(found.problems),
         "unchecked": plain(found.unchecked),
         "pages": found.pages,
         "exhibits": found.exhibits,
         "reruns": found.reruns,
         "holes": found.holes,
+        "rules": found.state.rules,
+        "witnessed": found.witnessed,
+        "overdue_holds": list(found.overdue),
         "clock_steps": [list(step) for step in found.state.clock_steps],
     }
 

@@ -107,9 +107,8 @@ class _Work:
                 )
             results = tuple(result for entry in own for result in self._results(entry))
             rows, settings, more = choose_rows(event, team, results)
-            named[team] = [
-                result for result in results if result.task in settings or result.task == event.task
-            ]
+            scored = {task.file for task in rows}
+            named[team] = [result for result in results if result.files[-1].name in scored]
             teams.append(TeamRows(team, rows, settings))
             met += [Reason(note.code, {"who": team, **note.values}) for note in more]
         paired = pair(event, teams)

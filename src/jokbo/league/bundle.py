@@ -147,21 +147,44 @@ def write_scored(
     )
 
 
+def check_output(folder: Path) -> set[str]:
+    """What lies in a folder that a bundle is to be written into; asked before the work as well as after it.
+
+    Raises
+    ------
+    UsageError
+        It is a link or no folder, or holds files and no manifest.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"{folder} is a link or no folder. Give a new one with --output.")
+    present = set(_present(folder)) if folder.exists() else set()
+    if present and MANIFEST not in present:
+        raise UsageError(
+            f"{folder} holds {min(present)!r} and no {MANIFEST}: it is no bundle, or one whose writing was "
+            "interrupted. Give a new folder with --output, or remove this one if nothing else is in it."
+        )
+    return present
+
+
 def _prepare(folder: Path, round_id: str) -> None:
     """An empty folder, or one whose every file an earlier bundle of the same round lists: that is removed."""
+    present = check_output(folder)
     if not folder.exists():
-        folder.mkdir(parents=True)
-        return
-    if not folder.is_dir() or folder.is_symlink():
-        raise UsageError(f"{folder} is no folder. Give a new one with --output.")
-    present = set(_present(folder))
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make the folder {folder}: {error.strerror}. Give another one with --output."
+            ) from None
     if not present:
         return
-    known: set[str] = set()
-    if MANIFEST in present:
-        earlier = read_manifest(folder)
-        known = {*earlier.files, MANIFEST, SIGNATURE} if earlier.round == round_id else set()
-    strange = sorted(present - known)
+    earlier = read_manifest(folder)
+    if earlier.round != round_id:
+        raise UsageError(
+            f"{folder} is the bundle of round {earlier.round[:64]!r}, and this is round {round_id!r}. Give a "
+            "new folder with --output."
+        )
+    strange = sorted(present - {*earlier.files, MANIFEST, SIGNATURE})
     if strange:
         raise UsageError(
             f"{folder} holds {strange[0]!r}, which is no part of a bundle of round {round_id!r}. "
@@ -202,7 +225,13 @@ def read_manifest(folder: Path) -> Manifest:
         It is none of ours, or a path in it leaves the folder.
     """
     where = f"{folder.name}/{MANIFEST}"
-    with open_regular(folder / MANIFEST) as stream:
+    try:
+        stream = open_regular(folder / MANIFEST)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"{error} A bundle is a folder that `jokbo league score --output` wrote to its end: give that folder."
+        ) from None
+    with stream:
         data = stream.read(MAX_MANIFEST_BYTES + 1)
     if len(data) > MAX_MANIFEST_BYTES:
         raise FormatError(f"{where} is larger than {MAX_MANIFEST_BYTES:,} bytes; no manifest of ours is.")

@@ -150,16 +150,19 @@ def _checked(
     if not problems:
         frozen = folder / RULES / FROZEN
         claimed = _read_board(folder)
+        problems += _lot_problems(claimed, folder / RULES / ROUND)
+    recomputed = not problems
+    if recomputed:
         scored = score_files(
             folder / RULES / ROUND,
             place / RESULTS,
             frozen=frozen if frozen.exists() else None,
             randomness=_randomness(claimed),
         )
-        problems += _board_problems(claimed, scored.board)
+        problems += _board_problems(claimed, scored.board) or _byte_problems(folder, claimed)
         if same_version:
             problems += _page_problems(folder, manifest, draw(scored.board))
-    return Checked(manifest.round, tuple(problems), True, withheld, same_version)
+    return Checked(manifest.round, tuple(problems), recomputed, withheld, recomputed and same_version)
 
 
 def _run_evidence(folder: Path, models: Models) -> tuple[tuple[RunAgain, ...], tuple[str, ...]]:
@@ -211,7 +214,8 @@ def _given_problems(place: Path, manifest: Manifest) -> list[str]:
         try:
             found = file_facts(place / name)
         except NotFoundError:
-            problems.append(f"{name}: not among the inputs that were given in {place.name}.")
+            renamed = " The results list has to be called so there." if name == RESULTS else ""
+            problems.append(f"{name}: not among the inputs that were given in {place.name}.{renamed}")
             continue
         if found != facts:
             problems.append(
@@ -235,11 +239,38 @@ def _randomness(board: Mapping[str, Any]) -> str | None:
     return value
 
 
+def _lot_problems(board: Mapping[str, Any], rules: Path) -> list[str]:
+    """A value of a lot that the rules know nothing of: chosen afterwards, it would choose who goes."""
+    value = _randomness(board)
+    if value is None or read_round(rules).elimination.lot is not None:
+        return []
+    return [
+        f"{BOARD}: it states a public value for a lot ({value[:60]!r}), and the round named none beforehand."
+    ]
+
+
+def _byte_problems(folder: Path, board: Mapping[str, Any]) -> list[str]:
+    """A board with the right figures in other bytes: digests of it would not be those of what comes out."""
+    with open_regular(folder / BOARD) as stream:
+        data = stream.read(MAX_BOARD_BYTES + 1)
+    if data == canonical_bytes(dict(board)) + b"\n":
+        return []
+    return [
+        f"{BOARD}: its figures come out again, and its bytes do not. It was written anew by something else."
+    ]
+
+
 def _board_problems(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Figures that differ, the version aside; or bytes that do, where the figures are the same."""
+    """Figures that differ, the version aside."""
     left, right = ({k: v for k, v in board.items() if k != "jokbo"} for board in (claimed, found))
     if canonical_bytes(left) == canonical_bytes(right):
         return []
+    if left["round"]["digest"] != right["round"]["digest"]:
+        # Everything else follows from it, and would bury it.
+        mine, theirs = right["round"]["digest"][:16], left["round"]["digest"][:16]
+        return [
+            f"{BOARD}: it is of the rules {theirs}..., and {RULES}/{ROUND} has the digest {mine}...: other rules."
+        ]
     named = differences(left, right)
     return [f"{BOARD}: {d.path} is {d.claimed}, and comes out as {d.found}." for d in named[:100]]
 

@@ -226,7 +226,8 @@ def _same_weights(round: Round, team: Team) -> Iterator[tuple[Standing, Reason]]
         if any(declared_parts(each, digest) == () for each in (team, other)):
             yield Standing.ELIGIBLE, Reason("same_weights_declared", {"team": other.id})
         else:
-            yield Standing.NOT_ELIGIBLE, Reason("same_weights", {"team": other.id})
+            # Either may have copied the other, who would be excluded for having been copied: people decide.
+            yield Standing.UNTESTABLE, Reason("same_weights", {"team": other.id})
 
 
 def _between_others(round: Round, team: Team, exhibit: Exhibit) -> bool:

@@ -157,7 +157,7 @@ def _dependence(pair: Pair, exhibit: Exhibit) -> Outcome:
     if pair.other_team is not None:
         return _between_teams(pair, pair.other_team, exhibit)
     found = _names(exhibit.components)
-    if exhibit.kind is VerdictKind.DERIVED and exhibit.reference == team.model.digest:
+    if exhibit.kind is VerdictKind.DERIVED and _put_first(pair, team.model.digest):
         return Standing.UNTESTABLE, (pair.reason("order_contradicts", components=found),)
     if parts is not None:
         beyond = _names(sorted(set(exhibit.components) - set(parts)) or exhibit.components)
@@ -173,11 +173,20 @@ def _between_teams(pair: Pair, other: Team, exhibit: Exhibit) -> Outcome:
     own, found = pair.team.model.digest or "", _names(exhibit.components)
     if _covered(other, own, exhibit):
         return Standing.ELIGIBLE, (pair.reason("other_declared", components=found),)
-    if exhibit.kind is not VerdictKind.DERIVED:
+    both_ways = _put_first(pair, own) and _put_first(pair, pair.reference.digest)
+    if exhibit.kind is not VerdictKind.DERIVED or both_ways:
         return Standing.UNTESTABLE, (pair.reason("order_unknown", components=found),)
     if exhibit.reference == own:
         return Standing.ELIGIBLE, (pair.reason("came_first", components=found),)
     return Standing.NOT_ELIGIBLE, (pair.reason("derived_from_team", components=found),)
+
+
+def _put_first(pair: Pair, digest: str | None) -> bool:
+    """Whether some document that may be used says that this model came first; two may say opposite things."""
+    return any(
+        each.kind is VerdictKind.DERIVED and each.reference == digest and each.verified is not False
+        for each in pair.exhibits
+    )
 
 
 def _covered(team: Team, digest: str, exhibit: Exhibit) -> bool:

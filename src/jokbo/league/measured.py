@@ -125,6 +125,8 @@ class EventDraws:
         The spread was assumed, not measured.
     naive_error : numpy.ndarray, shape (entrants,), float64, or None
         Standard error as if every item stood alone: shown beside the real one, never used. Kind ``items`` only.
+    floor_error : float
+        Standard error that a value has at the most if the truth is the event's floor; 0 where that is not known.
     """
 
     event: str
@@ -134,3 +136,4 @@ class EventDraws:
     degrees: float | np.ndarray | Spreads
     assumed: bool = False
     naive_error: np.ndarray | None = None
+    floor_error: float = 0.0

@@ -17,6 +17,9 @@ from jokbo.views.component import Reason
 Key = tuple[str, str]
 """Task and item."""
 
+MOST_SCORE = 1e15
+"""In size; sums of larger ones leave nothing of the others."""
+
 TASK = "task"
 """The column that every row has: the task it is of, for a group of tasks."""
 
@@ -106,6 +109,11 @@ def _items(team: TeamRows) -> dict[Key, _Item]:
                 raise FormatError(
                     f"{rows.places[k]}: item {brief(id)} is another question than at {item.place} (their hashes "
                     "differ). An item repeats one question."
+                )
+            if abs(scores[k]) > MOST_SCORE:
+                raise FormatError(
+                    f"{rows.places[k]}: {each.metric} is {scores[k]:g}; expected at most {MOST_SCORE:g} in size, "
+                    "which no measured score passes. Correct this row, or run the item again."
                 )
             item.total += scores[k]
             item.count += 1

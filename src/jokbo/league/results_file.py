@@ -21,8 +21,12 @@ from jokbo.league.round import EventKind, Round
 from jokbo.records.manifest import check_path
 from jokbo.sources.regular_files import open_regular
 
+LIST_NAME = "results.yaml"
+"""What a list is called in a bundle, whatever its name was."""
+
 MAX_BYTES = 1 << 20
 MAX_FILES = 20_000
+MAX_FOLDERS = 30
 MAX_EVIDENCE_BYTES = 64 << 20
 _TOP = ("jokbo_results", "round", "frozen", "results", "evidence", "did_not_run")
 _ENTRY = ("team", "event", "events", "files", "reader")
@@ -165,7 +169,7 @@ class _Parser:
         entry = self._object(value, path, _ENTRY)
         self._require(entry, path, ("files",))
         reader = entry.get("reader")
-        if reader is not None and reader not in READERS:
+        if reader is not None and not (isinstance(reader, str) and reader in READERS):
             raise FormatError(
                 f"{self._at(path + '/reader')}: there is no reader {brief(reader)}; the readers are "
                 f"{', '.join(READERS)}."
@@ -213,6 +217,11 @@ class _Parser:
         found: list[ResultFile] = []
         for k, name in enumerate(self._texts(entry, "files", path)):
             found += files_of(self.folder, name, where=self._at(f"{path}/files/{k}"))
+        if any(file.name == LIST_NAME for file in found):
+            raise FormatError(
+                f"{self._at(f'{path}/files')}: a file of results is called {LIST_NAME}, which is the list's own "
+                "name in a bundle. Rename it."
+            )
         return tuple(found)
 
     def _team(self, name: Any, path: str) -> str:
@@ -235,13 +244,13 @@ class _Parser:
             or not all(isinstance(each, str) and each for each in value)
         ):
             raise FormatError(
-                f"{self._at(f'{path}/{key}')}: {key} is {brief(value)}; expected a list of names."
+                f"{self._at(f'{path}/{key}')}: {key} is {_found(value)}; expected a list of names."
             )
         return value
 
     def _object(self, value: Any, path: str, keys: Sequence[str]) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
-            raise FormatError(f"{self._at(path)}: expected {', '.join(keys)}; found {brief(value)}.")
+            raise FormatError(f"{self._at(path)}: expected {', '.join(keys)}; found {_found(value)}.")
         for key in value:
             _known(key, keys, "field", self._at(f"{path}/{key}".lstrip("/")))
         return value
@@ -249,11 +258,15 @@ class _Parser:
     def _require(self, entry: Mapping[str, Any], path: str, keys: Sequence[str]) -> None:
         absent = [key for key in keys if entry.get(key) is None]
         if absent:
-            raise FormatError(f"{self._at(path)}: the field {absent[0]} is missing.")
+            raise FormatError(f"{self._at(path)}: the field {absent[0]} is missing, or empty. Fill it in.")
 
     def _at(self, path: str) -> str:
         line = self.tree.line(path) or 1
         return f"{self.where}:{line}"
+
+
+def _found(value: object) -> str:
+    return "nothing" if value is None else brief(value)
 
 
 def _known(name: Any, names: Sequence[str], what: str, where: str) -> str:
@@ -298,6 +311,8 @@ def files_of(folder: Path, name: str, *, where: str) -> list[ResultFile]:
             )
     if path.is_file():
         return [ResultFile(plain, path, path.stat().st_size)]
+    if path.exists() and not path.is_dir():
+        raise FormatError(f"{where}: {plain} is no ordinary file. Put the file itself there.")
     if not path.is_dir():
         raise FormatError(
             f"{where}: there is no file or folder {plain} beside the results list. Correct its name."
@@ -322,7 +337,7 @@ def check_name(name: str, where: str) -> None:
     --------
     >>> check_name("runs/details_kmmlu:law|5.parquet", "results.yaml:4")
     """
-    check_path(re.sub(r"(?<=.)[:|]", "_", name), where=where)
+    check_path(re.sub(r"(?<=.)[:|]", "_", name), where=where, of="folder of the list")
 
 
 def _walk(folder: Path, name: PurePosixPath, where: str) -> Iterator[ResultFile]:
@@ -330,7 +345,7 @@ def _walk(folder: Path, name: PurePosixPath, where: str) -> Iterator[ResultFile]
     count = 0
     while stack:
         path, below = stack.pop()
-        with os.scandir(path) as entries:
+        with _scan(path, below, where) as entries:
             for entry in entries:
                 count += 1
                 at = below / entry.name
@@ -338,6 +353,10 @@ def _walk(folder: Path, name: PurePosixPath, where: str) -> Iterator[ResultFile]
                 if count > MAX_FILES:
                     raise FormatError(f"{where}: {name} holds more than {MAX_FILES:,} files. Name the files.")
                 if stat.S_ISDIR(mode):
+                    if len(at.parts) > MAX_FOLDERS:
+                        raise FormatError(
+                            f"{where}: {name} holds more than {MAX_FOLDERS} folders in one another. Name the files."
+                        )
                     stack.append((Path(entry.path), at))
                 elif stat.S_ISREG(mode):
                     check_name(str(at), where)
@@ -347,3 +366,13 @@ def _walk(folder: Path, name: PurePosixPath, where: str) -> Iterator[ResultFile]
                         f"{where}: {at} is a link or no ordinary file. Links are not followed: put "
                         "the file itself there."
                     )
+
+
+def _scan(path: Path, below: PurePosixPath, where: str) -> Any:
+    try:
+        return os.scandir(path)
+    except OSError as error:
+        raise FormatError(
+            f"{where}: the folder {brief(str(below))} cannot be read ({error.strerror}). Make it readable, or name its "
+            "files."
+        ) from None

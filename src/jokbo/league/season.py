@@ -168,7 +168,8 @@ def window_end(published: date, days: int) -> date:
     >>> window_end(date(2026, 1, 15), 10).isoformat()
     '2026-01-25'
     """
-    return published + timedelta(days=days)
+    # The calendar of dates ends with the year 9999.
+    return published + timedelta(days=min(days, (date.max - published).days))
 
 
 def state_at(season: Season, at: date) -> SeasonState:

@@ -6,7 +6,7 @@ Pure: from a round and its measured events to numbers. :mod:`jokbo.league.board`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from jokbo.league.scores.totals import Totals, totals
 from jokbo.league.statistics.bootstrap import draw_event
 from jokbo.league.statistics.ranks import RankSets, rank_sets
 from jokbo.league.statistics.resampling import event_generator
+from jokbo.league.statistics.shared import sharing
+from jokbo.views.component import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,20 @@ def standings(round: Round, measured: Sequence[Measured]) -> Standings:
     """
     teams = [team.id for team in round.teams]
     drawn, scored = [], []
-    for event, results in zip(round.events, measured, strict=True):
-        copies = draw_event(event, results, rng=event_generator(round.seed, event.id), draws=round.draws)
+    shared = sharing(round.events, measured)
+    for event, results, how in zip(round.events, measured, shared, strict=True):
+        rng = event_generator(round.seed, how.generator)
+        copies = draw_event(event, results, rng=rng, draws=round.draws, raters=how.raters)
         drawn.append(copies)
         scored.append(score_event(event, copies, teams))
     absolute = absolute_axis(scored)
     races = [each for each in scored if each.event.kind is EventKind.RACE]
     return Standings(
         round=round,
-        measured=tuple(measured),
+        measured=tuple(
+            replace(each, notes=(*each.notes, *how.notes, *absent_above(points), *beyond_scale(points)))
+            for each, how, points in zip(measured, shared, scored, strict=True)
+        ),
         drawn=tuple(drawn),
         events=tuple(scored),
         totals=totals(round.categories, scored),
@@ -137,6 +144,36 @@ def standings(round: Round, measured: Sequence[Measured]) -> Standings:
         range=range_axis(scored, level=round.level),
         fronts=() if absolute is None else tuple(pareto_front(race, absolute) for race in races),
     )
+
+
+def absent_above(scored: EventScores) -> tuple[Reason, ...]:
+    """A remark where 0 points of who did not run or finish are more than somebody reached who did.
+
+    The rule is the round's and stands; that it pays to stay away is for people to see.
+    """
+    points = scored.points
+    below = [
+        team
+        for team, value, status in zip(points.teams, points.value, scored.status, strict=True)
+        if status == SCORED and value < 0
+    ]
+    if not points.floored or not below:
+        return ()
+    return (Reason("absent_above", {"teams": ", ".join(points.floored), "below": ", ".join(below)}),)
+
+
+def beyond_scale(scored: EventScores) -> tuple[Reason, ...]:
+    """A remark where somebody lies further from floor or anchor than these two from each other.
+
+    An anchor set close to the floor makes an event count for more than its weight says.
+    """
+    points = scored.points
+    far = [
+        team
+        for team, value, status in zip(points.teams, points.value, scored.status, strict=True)
+        if status == SCORED and not -100 <= round(float(value), 6) <= 200
+    ]
+    return (Reason("beyond_scale", {"teams": ", ".join(far)}),) if far else ()
 
 
 def range_ranks(rows: Sequence[RangeRow]) -> RangeRanks:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,17 @@ Problem = rules.Problem
 
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?")
+_PATTERN_WORDS = {
+    r"^[\s\S]{1,1000}$": "a text of 1 to 1,000 characters",
+    "^[0-9a-f]{64}$": "64 hexadecimal digits, small letters",
+    "^[0-9a-f]{7,64}$": "7 to 64 hexadecimal digits, small letters",
+    r"^-?[0-9]{1,10}(\.[0-9]{1,6})?$": "a number as it is published, such as 22.5",
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day such as 2026-08-18",
+    "^[a-z0-9-]{1,64}$": "1 to 64 small letters, digits and hyphens",
+    "^[a-z0-9][a-z0-9-]{0,63}$": "1 to 64 small letters, digits and hyphens, the first no hyphen",
+    "^[a-z0-9][a-z0-9_-]{0,63}$": "1 to 64 small letters, digits, hyphens and underscores, first a letter or digit",
+}
+"""What a pattern of the schemas asks for, for people who read no patterns."""
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -65,7 +78,10 @@ def read_small(path: Path, *, most_bytes: int = MAX_BYTES) -> bytes:
         It is not there, cannot be read, or is too large.
     """
     try:
-        with path.open("rb") as stream:
+        # Not blocking: a pipe that nobody writes into would be waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise SourceError(f"{path} is no ordinary file. Give a file.")
             data = stream.read(most_bytes + 1)
     except FileNotFoundError:
         raise NotFoundError(f"{path} is not there. Check the name.") from None
@@ -160,9 +176,39 @@ def _sentence(tree: YamlTree, where: str, path: str, problem: str, whole: Mappin
         key = problem.removeprefix("field ").removesuffix(" is missing").strip("'")
         problem = f"expected the key {key!r}, found none of this name"
     problem = re.sub(r"found None$", "found nothing", problem)
+    problem = _in_words(problem)
     line = tree.line(path)
     shown = printable(path)
     return f"{where}{f':{line}' if line else ''}{f' ({shown})' if shown else ''}: {problem}.{hint}"
+
+
+def _in_words(problem: str) -> str:
+    """Patterns as words, numbers as a person writes them.
+
+    Examples
+    --------
+    >>> _in_words("expected text like ^[0-9a-f]{64}$, found 'x'")
+    "expected 64 hexadecimal digits, small letters, found 'x'"
+    >>> _in_words("expected 0 to 1000000.0, found -1.0")
+    'expected 0 to 1,000,000, found -1'
+    """
+    for pattern, words in _PATTERN_WORDS.items():
+        problem = problem.replace(f"expected text like {pattern}, ", f"expected {words}, ", 1)
+    number = r"(-?[0-9.]+(?:e[-+]?[0-9]+)?)"
+    bounds = re.fullmatch(f"expected {number} to {number}, found {number}", problem)
+    if bounds is not None:
+        low, high, found = (_plain_number(text) for text in bounds.groups())
+        problem = f"expected {low} to {high}, found {found}"
+    return re.sub(r"^expected number, found", "expected a number such as 2.5, found", problem)
+
+
+def _plain_number(text: str) -> str:
+    shown = (
+        f"{float(text):,.15f}".rstrip("0").rstrip(".")
+        if 1e-6 <= abs(float(text)) < 1e15
+        else f"{float(text):g}"
+    )
+    return shown or "0"
 
 
 def printable(text: str) -> str:

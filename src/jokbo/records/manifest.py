@@ -204,8 +204,13 @@ def _parse_files(document: Any, where: str) -> dict[str, PackFile]:
     return files
 
 
-def check_path(path: str, *, where: str) -> None:
+def check_path(path: str, *, where: str, of: str = "record") -> None:
     """Raise where a name could lead out of the folder it is relative to, or mean two things.
+
+    Parameters
+    ----------
+    of : str
+        What that folder is called in the message.
 
     Raises
     ------
@@ -222,7 +227,7 @@ relative to the record, with '/' between plain names.
     problem = _path_problem(path)
     if problem:
         raise FormatError(
-            f"{where}: the path {brief(path)} {problem}; expected a path relative to the record, "
+            f"{where}: the path {brief(path)} {problem}; expected a path relative to the {of}, "
             "with '/' between plain names."
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.league_calibration import Found, PowerRow, Row
-from benchmarks.league_calibration_page import TEXTS, markdown
+from benchmarks.league_calibration_page import END, START, TEXTS, markdown, put_short, short
 from benchmarks.league_rounds import POWER, SCENARIOS
 from benchmarks.league_speed import Cost, to_markdown, work
 
@@ -34,6 +34,17 @@ def test_every_kind_of_round_has_words(lang: str) -> None:
 def test_the_committed_page_is_made_of_the_committed_figures(lang: str, suffix: str) -> None:
     page = REFERENCE / f"league-calibration{suffix}.md"
     assert page.read_text(encoding="utf-8") == markdown(committed(), lang)
+
+
+@pytest.mark.parametrize(("lang", "suffix"), [("en", ""), ("ko", ".ko")])
+def test_the_explanation_shows_the_committed_figures(lang: str, suffix: str) -> None:
+    page = REFERENCE.parent / "explanation" / f"league-uncertainty{suffix}.md"
+    assert short(committed(), lang) in page.read_text(encoding="utf-8")
+
+
+def test_figures_are_put_between_their_marks() -> None:
+    page = put_short(f"before\n{START}old\n{END}after\n", committed(), "en")
+    assert page == f"before\n{short(committed(), 'en')}after\n"
 
 
 def test_the_committed_run_is_whole_and_meets_its_bars() -> None:

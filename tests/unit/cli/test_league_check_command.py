@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from jokbo.evidence.canonical import canonical_bytes
 from jokbo.evidence.documents import check_against, load_schema
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "league"))
-from league_rounds import write_round
+write_round = import_module("league_rounds").write_round
 
 
 @pytest.fixture
@@ -96,8 +97,8 @@ def test_a_model_that_is_not_given_leaves_the_document_a_claim(run, bundle, mode
     status, document, said = check(run, bundle, *given(models, known="reference"))
     assert (status, document["recomputed"], document["evidence"]["not_run"]) == (11, True, 1)
     assert (
-        "ara.json was not run again: its candidate ara was not given. Add --model ara=PATH."
-        == (document["evidence"]["documents"][0]["why"])
+        (document["evidence"]["documents"][0]["why"])
+        == "ara.json was not run again: its candidate ara was not given. Add --model ara=PATH."
     )
     assert "Evidence not all run again" in said
     korean = run("league", "check", bundle, "--lang", "ko", *given(models, known="reference")).out
@@ -113,7 +114,10 @@ def test_the_wrong_model_is_no_evidence_against_the_document(run, bundle, models
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--verify-evidence", "--model", "knwon=x"], "no model of the gate's evidence has this name; expected"),
+        (
+            ["--verify-evidence", "--model", "knwon=x"],
+            "no model of the gate's evidence has this name; expected",
+        ),
         (["--verify-evidence", "--model", "known"], "'known': expected NAME=PATH"),
         (["--verify-evidence", "--model", "known=a", "--model", "known=b"], "known is given twice"),
         (["--model", "known=a"], "Add --verify-evidence"),

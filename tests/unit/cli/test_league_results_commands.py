@@ -86,7 +86,10 @@ def test_convert_and_read_back(run: Run, tmp_path: Path):
 SOURCE = Path(__file__).resolve().parents[3] / "src" / "jokbo" / "league"
 FILES = [
     *(SOURCE / "results").glob("*.py"),
-    *(SOURCE / f"{n}.py" for n in ("assemble", "pairing", "event_tables", "whose_files")),
+    *(
+        SOURCE / f"{n}.py"
+        for n in ("assemble", "pairing", "event_tables", "whose_files", "standings", "statistics/shared")
+    ),
 ]
 BY_VARIABLE = {
     "error_zero": {"task", "metric", "value"},

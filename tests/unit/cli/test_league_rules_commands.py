@@ -112,7 +112,7 @@ def test_season_shows_a_day_in_both_languages_and_as_json(run: Run, tmp_path: Pa
     assert "leaves, not yet final" in found.out
     korean = run("league", "season", path, "--at", "2026-02-20", "--lang", "ko")
     assert "국가대표, 2026-02-20 기준" in korean.out
-    assert "떠날 예정" in korean.out
+    assert "탈락 예정" in korean.out
     plain = json.loads(run("league", "season", path, "--at", "2026-01-14", "--json").out)
     assert (plain["at"], plain["rounds"][0]["stage"]) == ("2026-01-14", "scored")
     today = json.loads(run("league", "season", path, "--json").out)

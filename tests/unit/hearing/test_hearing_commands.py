@@ -120,7 +120,7 @@ def test_verify_says_what_does_not_hold(opened: Run, tmp_path: Path):
     assert json.loads(run("verify", "archive", "--json")[1])["exit_status"] == 0
     log = tmp_path / "archive/log.jsonl"
     log.write_bytes(log.read_bytes().replace(b'"role":"panel"', b'"role":"chair"', 1))
-    for lang, said in (("en", "Entry 3 cannot be read"), ("ko", "항목 3을(를) 읽을 수 없습니다")):
+    for lang, said in (("en", "Entry 3 cannot be read"), ("ko", "3번 항목을 읽을 수 없습니다")):
         status, text = run("verify", "archive", "--lang", lang)
         assert (status, said in text) == (10, True)
     run("key", "other.key")

@@ -203,11 +203,11 @@ def test_teams_against_each_other_the_later_one_is_concerned():
     assert between("no_evidence")["b"] == ("eligible", "no_evidence")
 
 
-def test_equal_weights_are_not_eligible_for_both_unless_declared():
+def test_equal_weights_exclude_nobody_for_having_been_copied():
     same = [team("a"), team("b", digest=OWN["a"]), team("c")]
     free = GateRule(())
     table = judge_gate(a_round(same, gate=free), {})
-    assert [str(row.standing) for row in table.rows] == ["not_eligible", "not_eligible", "eligible"]
+    assert [str(row.standing) for row in table.rows] == ["untestable", "untestable", "eligible"]
     assert table.rows[0].reasons[0].values == {"team": "b"}
     same[0] = team("a", declared=[Ancestor("b", OWN["a"])])
     table = judge_gate(a_round(same, gate=free), {})

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from jokbo.errors import UsageError
-from jokbo.league.statistics.ranks import combined_degrees, rank_sets, upper_quantile, widen
+from jokbo.league.statistics.degrees import Spreads, joined
+from jokbo.league.statistics.ranks import pair_variances, rank_sets, upper_quantile, widen
 
 B = 4000
 
@@ -37,9 +38,9 @@ def test_near_teams_share_ranks() -> None:
 
 def test_the_critical_value_is_that_of_tukeys_range() -> None:
     draws = np.random.default_rng(0).standard_normal((40_000, 5))
-    tukey = stats.studentized_range.ppf(0.955, 5, 1e6) / np.sqrt(
-        2
-    )  # a tenth of the allowed error is kept back
+    # A tenth of the allowed error is kept back, and what another seed could have moved.
+    level = 0.955 + 2 * np.sqrt(0.955 * 0.045 / 40_000)
+    tukey = stats.studentized_range.ppf(level, 5, 1e6) / np.sqrt(2) * (1 + 2 / np.sqrt(80_000))
     assert sets_of(np.zeros(5), draws).critical == pytest.approx(tukey, rel=0.01)
 
 
@@ -138,14 +139,27 @@ def test_the_quantile_counts_one_more_than_the_sample() -> None:
     assert upper_quantile(np.arange(1.0, 100.0), 0.951) == 96
 
 
-def test_degrees_of_a_sum_are_welchs() -> None:
+def test_a_sum_pays_students_t_for_each_of_its_spreads() -> None:
+    """Banerjee (1960): the half-width is the root of the sum of (t_i s_i)^2."""
     a, b = noise(2, 1.0), noise(2, 3.0, seed=5)
-    found = combined_degrees([(a, 4.0), (b, 20.0)])
+    found = joined([(pair_variances(a), Spreads.of(4.0, 2)), (pair_variances(b), Spreads.of(20.0, 2))])
     va, vb = (a[:, 0] - a[:, 1]).var(ddof=1), (b[:, 0] - b[:, 1]).var(ddof=1)
-    assert found[0, 1] == pytest.approx((va + vb) ** 2 / (va**2 / 4 + vb**2 / 20))
+    half = np.sqrt(va * stats.t.isf(0.01, 4) ** 2 + vb * stats.t.isf(0.01, 20) ** 2)
+    assert found.student(0.01)[0, 1] * np.sqrt(va + vb) == pytest.approx(half)
     va, vb = a[:, 0].var(ddof=1), b[:, 0].var(ddof=1)
-    assert found[0, 0] == pytest.approx((va + vb) ** 2 / (va**2 / 4 + vb**2 / 20))
-    assert np.isinf(combined_degrees([(a, np.inf)])).all()
+    half = np.sqrt(va * stats.t.isf(0.01, 4) ** 2 + vb * stats.t.isf(0.01, 20) ** 2)
+    assert found.own().student(0.01)[0] * np.sqrt(va + vb) == pytest.approx(half)
+
+
+def test_a_small_spread_of_two_raters_does_not_pass_for_certainty() -> None:
+    """Beside a declared error: Welch and Satterthwaite's one number would be large, and wrong."""
+    raters, declared = noise(2, 0.1), noise(2, 1.0, seed=5)
+    found = joined(
+        [(pair_variances(raters), Spreads.of(1.0, 2)), (pair_variances(declared), Spreads.of(np.inf, 2))]
+    )
+    assert not found.certain.any()
+    assert found.student(0.001)[0, 1] > 10 * stats.norm.isf(0.001) / 2
+    assert joined([(pair_variances(declared), Spreads.of(np.inf, 2))]).certain.all()
 
 
 def test_a_team_alone_is_first_and_last() -> None:

@@ -81,7 +81,7 @@ def test_without_categories_there_is_no_total(tmp_path: Path):
 
 
 def test_by_range_a_team_below_its_floor_goes(tmp_path: Path):
-    board = score_files(*write_round(tmp_path, by="range")).board
+    board = score_files(*write_round(tmp_path, by="range", ability=(0.7, 0.6, 0.6, 0.55, 0.1))).board
     last = rows(board)["eun"]
     assert (last["score"], last["low"], last["high"], last["best_rank"]) == (0, 0, 0, 5)
     assert rows(board)["ara"]["worst_rank"] == 4  # four finished the one event: nothing parts them

@@ -32,7 +32,7 @@ def test_hret_is_read_and_suspected(tmp_path):
     ("change", "said"),
     [
         (lambda d: d["samples"][4].pop("evaluation"), "samples/4 has none of is_correct"),
-        (lambda d: d["samples"][4]["evaluation"].update(is_correct=None), "samples/4: 'accuracy' is None"),
+        (lambda d: d["samples"][4]["evaluation"].update(is_correct=None), "samples/4: 'accuracy' is absent"),
         (lambda d: d["samples"].pop(), "states accuracy 0.75, and its 11 rows"),
         (lambda d: d.update(samples=[]), "'samples' is \\[\\]; expected a list"),
     ],
@@ -180,7 +180,7 @@ def test_a_table_of_several_tasks_with_repetitions(tmp_path):
     ("text", "said"),
     [
         ("item,acc\na,1", "the last line has no line break"),
-        ("item,acc\na,\n", r"exam\.csv:2: 'acc' is None; expected a finite number"),
+        ("item,acc\na,\n", r"exam\.csv:2: 'acc' is absent; expected a finite number"),
         ("item,acc\na,NaN\n", r"exam\.csv:2 \(acc\): found 'NaN'"),
         ("item,acc\na,inf\n", r"exam\.csv:2 \(acc\): found 'inf'"),
         ("item,acc\na,1\na,0\n", r"exam\.csv:3: item 'a' of exam is there already, at exam\.csv:2"),

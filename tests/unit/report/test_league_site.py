@@ -153,7 +153,7 @@ def test_the_site_is_written_with_its_board(tmp_path: Path):
          "동해시스템 팀이 탈락했습니다. 총점 기준 최하위이며"),
         ("no_total", "score", "last by absolute score", "절대 성능 점수 기준 최하위"),
         ("unresolved", "tie_rule", "by the tie rule of the round", "동점 규칙에 따라 탈락했습니다"),
-        ("gated", "gate", "Donghae Systems leaves by the gate, before any rank", "자격 심사에서 부적격으로 제외"),
+        ("gated", "gate", "Donghae Systems leaves by the gate, before any rank", "자격 심사에서 제외"),
         ("all_gone", "gate", "leave by the gate", "은하그룹 팀은 순위를 매기기 전"),
         ("single", "nobody", "Nobody is eliminated in Second round.", "2차 라운드에서는 탈락한 팀이 없습니다."),
     ],
@@ -182,7 +182,7 @@ def test_causes_stand_side_by_side():
     said = Naming(board, Texts("en")).plain(decision_sentence(Naming(board, Texts("en"))))
     assert said == (
         "Eunha Group is eliminated: last by the declared total, and the results resolve the last place. "
-        "Donghae Systems leaves by the gate, before any rank: not eligible."
+        "Donghae Systems leaves by the gate, before any rank."
     )
 
 

@@ -24,7 +24,9 @@ from jokbo.cli.options import language, language_option
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="The host's private key (PEM).")
+@click.option(
+    "--key", type=click.Path(path_type=Path), required=True, help="The host's private key (PEM), the latest."
+)
 @serving_options
 @language_option
 def command(
@@ -47,6 +49,9 @@ def command(
     Anybody reads without signing in; panel, parties and the public sign in by a six-digit code sent by mail, or with
     an OpenID provider that --oidc names. The people file holds lines such as kim = "kim@example.org". One process
     serves all; put a proxy with TLS (HTTP/2) before it and name its address in --base-url.
+
+    The server signs with the --key that it was started with. After `jokbo hearing rotate`, for which it has to be
+    stopped, start it again with the new key.
     """
     from jokbo.hearing.live.server import build, serve
     from jokbo.report.texts import Texts

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from jokbo.cli.options import check_places, language, language_option, write_file
 
+if TYPE_CHECKING:
+    from jokbo.league.score import ScoredRound
+    from jokbo.records.commit.keys import Signer
+
 
 @click.command()
-@click.argument("round_file", metavar="ROUND", type=click.Path(path_type=Path))
-@click.argument("results_file", metavar="RESULTS", type=click.Path(path_type=Path))
+@click.argument("round", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Write the site and its bundle into this folder."
 )
@@ -28,8 +33,8 @@ from jokbo.cli.options import check_places, language, language_option, write_fil
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit status is the answer.")
 @language_option
 def command(
-    round_file: Path,
-    results_file: Path,
+    round: Path,
+    results: Path,
     output: Path | None,
     frozen: Path | None,
     lot_value: str | None,
@@ -48,16 +53,22 @@ def command(
     rules or results cannot be read: nothing was scored.
     """
     from jokbo.errors import UsageError
+    from jokbo.league.bundle import check_output
     from jokbo.league.score import score_files
+    from jokbo.records.commit.keys import load_signer
 
     check_places(json_file)
     if key is not None and output is None:
         raise UsageError("--key signs the bundle that --output writes. Give both.")
-    scored = score_files(round_file, results_file, frozen=frozen, randomness=lot_value)
+    # What cannot be signed or written is told before the work, not after it.
+    signer = None if key is None else load_signer(key)
+    if output is not None:
+        check_output(output)
+    scored = score_files(round, results, frozen=frozen, randomness=lot_value)
     if json_file is not None:
         write_file(json_file, scored.to_json())
     if output is not None:
-        _write(scored, output, key)
+        _write(scored, output, signer)
     if not quiet:
         from rich.console import Console
 
@@ -67,12 +78,8 @@ def command(
     return 0 if scored.board["decision"]["resolved"] else 11
 
 
-def _write(scored: object, output: Path, key: Path | None) -> None:
+def _write(scored: ScoredRound, output: Path, signer: Signer | None) -> None:
     from jokbo.league.bundle import write_scored
-    from jokbo.league.score import ScoredRound
-    from jokbo.records.commit.keys import load_signer
     from jokbo.report.league.site import site_files
 
-    assert isinstance(scored, ScoredRound)
-    signer = None if key is None else load_signer(key)
     write_scored(scored, output, pages=site_files(scored.board), signer=signer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from jokbo.hearing.archive.manifest import Manifest, read_manifest
 from jokbo.hearing.archive.site import FILES, LOG, MANIFEST, exhibit_files, pages
 from jokbo.hearing.case.chain import Checked, Problem, Unreadable, verify_log
 from jokbo.hearing.case.log import read_log
-from jokbo.hearing.case.state import CaseState
+from jokbo.hearing.case.state import CaseState, stamp
+from jokbo.hearing.case.views import moderation
 from jokbo.hearing.case.withheld import public_state, withheld
 from jokbo.hearing.exhibits import (
     FOLDER,
@@ -54,6 +56,12 @@ class Verified:
         Texts that are not there, each explained by an entry.
     head : str or None
         The digest from outside that the log was held against.
+    key : str or None
+        Digest of the key from outside that the log was held against.
+    witnessed : int or None
+        Number of the entry with that digest; what came after it, nobody vouches for.
+    overdue : tuple of int
+        Entries whose hold is past the end that it stated, and was neither released nor followed by an erasure.
     """
 
     problems: tuple[Problem, ...]
@@ -67,6 +75,9 @@ class Verified:
     reruns: int
     holes: int
     head: str | None
+    key: str | None = None
+    witnessed: int | None = None
+    overdue: tuple[int, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -82,6 +93,7 @@ def verify_folder(
     rerun: bool = False,
     models: Mapping[str, str] | None = None,
     options: OpenOptions | None = None,
+    now: datetime | None = None,
 ) -> Verified:
     """Verify an archive or a case.
 
@@ -98,6 +110,8 @@ def verify_folder(
     models : mapping of str to str, optional
         Where models and records are that lie on no hub: name or digest in the evidence, to a path or hub id.
     options : OpenOptions, optional
+    now : datetime, optional
+        Against which holds are held; the clock of this machine by default.
 
     Raises
     ------
@@ -119,7 +133,9 @@ def verify_folder(
             run.pages(manifest, checked.state)
         if rerun:
             run.rerun(checked.state, models or {}, options)
-    holes = sum(1 for line in read.lines if not isinstance(line, Unreadable) and line.payload is None)
+    entries = [line for line in read.lines if not isinstance(line, Unreadable)]
+    holes = sum(1 for entry in entries if entry.payload is None)
+    moment = max(checked.state.latest, stamp(now or datetime.now(UTC)))
     return Verified(
         tuple(run.problems[:MAX_PROBLEMS]),
         tuple(run.unchecked),
@@ -132,6 +148,9 @@ def verify_folder(
         run.reran,
         holes,
         head,
+        keeper,
+        None if head is None else next((e.sequence for e in entries if e.digest.startswith(head)), None),
+        tuple(row.act.about or 0 for row in moderation(checked.state, now=moment) if row.overdue),
     )
 
 
@@ -213,10 +232,14 @@ class _Run:
         shown = withheld(state)
         if any(number in shown and state.items[number].payload is not None for number in shown):
             self.problems.append(Problem("page_differs", {"path": LOG}))
+        expected = {LOG, *exhibit_files(public_state(state))}
         if manifest.jokbo != __version__:
             self.unchecked.append(Problem("other_version", {"version": manifest.jokbo}))
+            # Whichever version drew the pages: the file of a text that is not shown is not handed out.
+            for path in sorted(set(manifest.files) - expected):
+                if path.startswith(f"{FILES}/"):
+                    self.problems.append(Problem("file_extra", {"path": path}))
             return
-        expected = {LOG, *exhibit_files(public_state(state))}
         for page in pages(public_state(state)):
             expected.add(page.path)
             try:

@@ -194,10 +194,13 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _beside(path: Path, name: str) -> Path:
-    """A file in the claim's folder; names with a separator were refused by the schema, links are here."""
+    """A file in the claim's folder; names with a separator were refused by the schema, links and pipes are here."""
     found = path.parent / name
     if name in (".", "..") or found.is_symlink():
         raise SourceError(f"{path.name}: {name} leads out of the claim's folder. Put the file itself there.")
+    if found.exists() and not found.is_file():
+        # A pipe, which an archive of files can hold, would keep whoever reads it waiting without end.
+        raise SourceError(f"{path.name}: {name} is no ordinary file. Put one there.")
     return found
 
 

@@ -7,10 +7,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+_RAISED = str.maketrans(
+    "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b\u207a", "0123456789-+"
+)
+_HIGH = r"[\u207b\u207a]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,9}"
+"""A raised power, as this tool itself writes them: 10 to the power of -9 in one word."""
+
 _NUMBER = re.compile(
-    r"(?P<base>10\s*(?:\^|\*\*)\s*(?P<power>[-\u2212]?[0-9]{1,9}))"
-    r"|(?P<value>[-\u2212+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,18})(?:\.(?P<decimals>[0-9]{1,15}))?)"
-    r"(?:\s*(?:[eE](?P<exponent>[-+\u2212]?[0-9]{1,9})|[x\u00d7]\s*10\s*\^\s*(?P<times>[-\u2212]?[0-9]{1,9})))?"
+    rf"(?P<base>10\s*(?:(?:\^|\*\*)\s*(?P<power>[-\u2212]?[0-9]{{1,9}})|(?P<high>{_HIGH})))"
+    r"|(?P<value>[-\u2212+]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,18})(?:\.(?P<decimals>[0-9]{1,15}))?"
+    # Statisticians leave the nought out: p < .001.
+    r"|\.(?P<fraction>[0-9]{1,15})))"
+    r"(?:\s*(?:[eE](?P<exponent>[-+\u2212]?[0-9]{1,9})"
+    rf"|[x\u00d7\u00b7\u22c5]\s*10\s*(?:\^\s*(?P<times>[-\u2212]?[0-9]{{1,9}})|(?P<lifted>{_HIGH}))))?"
     r"(?P<percent>\s*%)?"
 )
 _STANDS_ALONE = re.compile(r"(?<![\w./^-])(?:" + _NUMBER.pattern + r")(?![0-9]|[A-Za-z_]|[.-]\w)")
@@ -70,18 +79,22 @@ def numbers_in(text: str) -> Iterator[Stated]:
 def _stated(found: re.Match[str]) -> Stated:
     text = found[0].strip()
     if found["base"]:
-        power = int(found["power"].replace("\u2212", "-"))
+        power = _power(found["power"], found["high"])
         return Stated(float(power), _ten(power), _ten(power), False, text)
     digits = found["value"].replace(",", "").replace("\u2212", "-")
-    power = int((found["exponent"] or found["times"] or "0").replace("\u2212", "-"))
+    power = _power(found["exponent"] or found["times"], found["lifted"])
     shift = power - (2 if found["percent"] else 0)
     value = float(digits)
     # Numbers are read in decimal, so that 0.0004 % is the float that is nearest to it.
     shown = float(f"{digits}e{shift}") if -300 < shift < 290 else value * _ten(shift)
-    decimals = len(found["decimals"] or "")
+    decimals = len(found["decimals"] or found["fraction"] or "")
     log10 = math.log10(abs(value)) + shift if value else -math.inf
-    plain = not (found["decimals"] or found["percent"] or power)
+    plain = not (decimals or found["percent"] or power)
     return Stated(log10, shown, _ten(shift - decimals), plain, text)
+
+
+def _power(plain: str | None, raised: str | None) -> int:
+    return int((plain or (raised or "0").translate(_RAISED)).replace("\u2212", "-"))
 
 
 def _ten(power: int) -> float:

@@ -20,6 +20,12 @@ _WORDS = {
 }  # fmt: skip
 _PLAIN_POWERS = -4
 
+EARLIER: Mapping[str, Mapping[str, str]] = {"pvalue_beyond_sample": {"log10_stated": "_logarithm"}}
+"""Rule -> number that only an earlier version gave -> the sentence's key with which it goes.
+
+A finding in a hearing is there for good, and is shown as it was found: with its own numbers, in its own sentence.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class FindingText:
@@ -60,6 +66,7 @@ def finding_text(finding: Mapping[str, Any], t: Texts) -> FindingText:
     code, variant = str(finding["code"]), str(finding["variant"])
     values = {key: _value(code, key, value, t) for key, value in finding["numbers"].items()}
     what = f"what_{variant}" if variant else "what"
+    what += next((suffix for key, suffix in EARLIER.get(code, {}).items() if key in values), "")
     return FindingText(
         severity=finding["severity"],
         mark=MARKS[finding["severity"]],

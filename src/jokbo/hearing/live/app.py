@@ -64,7 +64,7 @@ def make_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await room.start()
+        await site.start()
         for lang in LANGUAGES:
             site.pages.shared("board", None, lang, None, None)
         try:
@@ -97,16 +97,10 @@ def make_app(
         Route("/{lang}/{page}", reading.page),
         Route("/{lang}/{page}/{number}", reading.page),
     ]
-    handlers: dict[Any, Callable[..., Any]] = {
-        HTTPException: _Problems(site).refused,
-        JokboError: _Problems(site).failed,
-        SQLAlchemyError: _Problems(site).no_database,
-        Exception: _Problems(site).broken,
-    }
     app = Starlette(
         routes=routes,
         middleware=[Middleware(SecurityHeaders, settings=room.settings)],
-        exception_handlers=handlers,
+        exception_handlers=_handlers(site),
         lifespan=lifespan,
     )
     # A redirect to the address with or without its last slash would name the scheme that the proxy speaks here: http.
@@ -126,6 +120,16 @@ def _with_providers(signing: Signing, providers: Sequence[Provider]) -> list[Rou
         Route("/sign-in/back/{provider}", views.back),
         Route("/{lang}/sign-in/with/{provider}", views.go),
     ]
+
+
+def _handlers(site: Site) -> dict[Any, Callable[..., Any]]:
+    problems = _Problems(site)
+    return {
+        HTTPException: problems.refused,
+        JokboError: problems.failed,
+        SQLAlchemyError: problems.no_database,
+        Exception: problems.broken,
+    }
 
 
 class _Problems:

@@ -15,7 +15,9 @@ from jokbo.errors import UsageError
 from jokbo.hearing.live.database import Database
 from jokbo.hearing.live.settings import Settings
 
-_ADDRESS = re.compile(r"[A-Za-z0-9.#$&'*+/^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9.#$&'*+/^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.){1,8}([A-Za-z]{2,24}|[Xx][Nn]--[A-Za-z0-9-]{2,59})"
+)
 """RFC 5321 without ``% ! = ?``: ways to spell another mailbox (routes of old relays, encoded words of headers)."""
 PUBLIC_PREFIX = "p-"
 """Accounts of people whom the host did not name; the host gives no such names."""
@@ -86,7 +88,10 @@ class Codes:
         self._settings, self._database, self._clock = settings, database, clock
         self._people: dict[str, str] = {}
         for account, address in (people or {}).items():
-            mailbox = self.mailbox(address)
+            try:
+                mailbox = self.mailbox(address)
+            except UsageError as error:
+                raise UsageError(f"{account!r}: {error}") from None
             if mailbox in self._people:
                 raise UsageError(
                     f"{self._people[mailbox]!r} and {account!r} have one mail address. Give each account its own."

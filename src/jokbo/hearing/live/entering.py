@@ -73,9 +73,10 @@ class Entering:
             if kind in UPLOADS:
                 uploaded = await self._upload(request, visitor, kind)
                 values = uploaded.values
-                entry = await self._enter_filed(visitor, kind, uploaded)
+                entry = await self._enter_filed(request, visitor, kind, uploaded)
             else:
                 values = await self.site.form(request)
+                self._still(request, visitor)
                 self._check(request, visitor, kind, values)
                 entry = await self._enter_plain(visitor, kind, values)
         except JokboError as error:
@@ -85,8 +86,10 @@ class Entering:
 
     async def vote(self, request: Request) -> Response:
         """A vote: acknowledged once it is on the disk."""
-        site, lang, visitor = self.site, language_of(request), self.site.visitor(request)
+        site, lang = self.site, language_of(request)
         values = await site.form(request)
+        # Who asks is who it is now: a form that took its time is not from before a mailbox got another name.
+        visitor = site.visitor(request)
         site.check_form(request, visitor, values)
         if visitor.account is None or visitor.role is None:
             raise RefusedError(403, "role")
@@ -121,6 +124,11 @@ class Entering:
         if kind not in FORMS:
             raise RefusedError(404, "no_page")
         return kind
+
+    def _still(self, request: Request, visitor: Visitor) -> None:
+        """Refuse a form whose sender signed out, or got another name, while it was on its way."""
+        if self.site.visitor(request).account != visitor.account:
+            raise RefusedError(403, "role")
 
     def _check(self, request: Request, visitor: Visitor, kind: str, values: Mapping[str, str]) -> None:
         """Token, permission and limits, before anything is kept."""
@@ -164,10 +172,11 @@ class Entering:
         allowed(uploaded.values)
         return uploaded
 
-    async def _enter_filed(self, visitor: Visitor, kind: str, uploaded: Uploaded) -> Entry:
+    async def _enter_filed(self, request: Request, visitor: Visitor, kind: str, uploaded: Uploaded) -> Entry:
         """An entry that comes with files; what no entry names in the end is not kept."""
         filed = Filed(kind, uploaded, visitor.account or "", visitor.role or "", self.site.now(kind))
         try:
+            self._still(request, visitor)
             draft = await run_in_threadpool(read_filed, filed, self.room.state, self.room.exhibits)
             if draft.kind == "vote" and draft.about is not None:  # signed elsewhere, it counts as any other
                 await self._take_back_before(draft.author.account, draft.about)
@@ -196,7 +205,8 @@ class Entering:
         )
         entry = await self.room.enter(draft)
         if mailbox:
-            await run_in_threadpool(self.site.name_mailbox, payload["account"], mailbox)
+            former = await run_in_threadpool(self.site.name_mailbox, payload["account"], mailbox)
+            await self.room.take_back(former)
         return entry
 
     def _show(

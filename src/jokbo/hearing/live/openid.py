@@ -210,7 +210,8 @@ class OpenId:
             raise UnbelievedError(
                 f"{self.provider.name}: the ID token does not hold ({type(error).__name__})."
             ) from None
-        return claims
+        believed: Mapping[str, Any] = claims
+        return believed
 
     async def _from_userinfo(
         self, known: Metadata, claims: Mapping[str, Any], access: str

@@ -65,7 +65,8 @@ class OpenIdViews:
         site, lang, visitor = self.site, language_of(request), self.site.visitor(request)
         site.check_origin(request)
         found = self._named(request)
-        site.limit("try by address", visitor.address, site.limits.tries_by_address)
+        # Counted apart from tries of codes: a link that anybody may follow keeps nobody of one hall from those.
+        site.limit("provider by address", visitor.address, site.limits.tries_by_address)
         session = site.sessions.begin(provider=f"{found.provider.name}/{lang}")
         try:
             there = await found.address_to_ask(self._attempt(session), lang)
@@ -96,7 +97,7 @@ class OpenIdViews:
             mailbox = await run_in_threadpool(self._mailbox, address)
         except InputError as error:
             return self._problem(lang, visitor, found, error)
-        self.site.limiter.give_back("try by address", visitor.address)  # a hall is one address
+        self.site.limiter.give_back("provider by address", visitor.address)  # a hall is one address
         return await self.signing.admit(lang, visitor, session, mailbox)
 
     def _mailbox(self, address: str) -> str:

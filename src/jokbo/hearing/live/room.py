@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jokbo.errors import JokboError
+from jokbo.errors import JokboError, UsageError
 from jokbo.hearing.case.case import Case
 from jokbo.hearing.case.entry import Draft, Entry
 from jokbo.hearing.case.state import CaseState
@@ -20,6 +20,7 @@ from jokbo.hearing.live.database import Database
 from jokbo.hearing.live.events import encode, entry_events, missed, tally_event
 from jokbo.hearing.live.hub import Hub
 from jokbo.hearing.live.links import links
+from jokbo.hearing.live.naming import votes_taken_back
 from jokbo.hearing.live.settings import Settings
 from jokbo.hearing.live.writer import Writer
 
@@ -119,6 +120,15 @@ class Room:
     async def enter(self, draft: Draft) -> Entry:
         """Enter one thing; it is on the disk when this returns. Raises what the writer raises."""
         return await self._writer.enter(draft)
+
+    async def take_back(self, accounts: Collection[str]) -> None:
+        """Take back the votes of accounts that nobody signs in as any more, what waits to be entered included."""
+        state = await self._writer.with_case(lambda case: case.state)
+        for draft in votes_taken_back(state, accounts):
+            try:
+                await self.enter(draft)
+            except UsageError as error:  # the question was closed to votes in this moment
+                log.error("a vote could not be taken back: %s", error)
 
     @property
     def writer(self) -> Writer:

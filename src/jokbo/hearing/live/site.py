@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from jokbo.errors import JokboError
 from jokbo.hearing.live.clock import Clocks
 from jokbo.hearing.live.codes import PUBLIC_PREFIX, Codes
 from jokbo.hearing.live.devices import Device, Devices
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from jokbo.hearing.live.mail import Sender
+
+
+log = logging.getLogger("jokbo.hearing.live")
 
 
 class RefusedError(HTTPException):
@@ -104,10 +109,28 @@ class Site:
         self._uploading: dict[str, int] = {}
         self._know_names()
 
-    def name_mailbox(self, account: str, address: str) -> None:
-        """Let a mailbox sign in as an account from now on; sessions that it had as one of the public end."""
+    async def start(self) -> None:
+        """Open the room, and take back what mailboxes voted before the host named them since the last start."""
+        await self.room.start()
+        try:
+            await self.room.take_back(self.named)
+        except JokboError as error:  # a full disk, for example: people can read all the same
+            log.error("votes under earlier names could not be taken back: %s", error)
+
+    def name_mailbox(self, account: str, address: str) -> frozenset[str]:
+        """Let a mailbox sign in as an account from now on; sessions that it had under another name end.
+
+        Returns
+        -------
+        frozenset of str
+            Accounts that it had before, and that nobody signs in as any more.
+        """
+        mailbox = self.codes.mailbox(address)
+        before = self.codes.account(mailbox)
         self.codes.name(account, address)
         self._know_names()
+        had = {before, *self.codes.publics({mailbox: account})}
+        return frozenset(had - set(self._mailboxes.values()))
 
     def _know_names(self) -> None:
         self._mailboxes = self.codes.mailboxes()

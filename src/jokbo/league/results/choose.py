@@ -47,6 +47,8 @@ def choose(file: ResultFile) -> str:
         No reader knows it.
     """
     head = head_of(file)
+    if not head.strip():
+        raise FormatError(f"{file.name} is empty. Give it whole, or take it off the list.")
     for name in READERS:
         if reader_of(name).recognises(file, head):
             return name
@@ -74,7 +76,10 @@ def read_files(
         A file is in no known format, damaged, or contradicts another.
     """
     if not 0 < len(files) <= MAX_FILES:
-        raise FormatError(f"{len(files):,} files; expected 1 to {MAX_FILES:,} of a model.")
+        first = f" ({files[0].name} and on)" if files else ""
+        raise FormatError(
+            f"{len(files):,} files{first}; expected 1 to {MAX_FILES:,} of a model. Name the files that count."
+        )
     chosen: dict[str, list[ResultFile]] = {}
     for file in files:
         chosen.setdefault(reader or choose(file), []).append(file)

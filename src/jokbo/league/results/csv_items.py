@@ -80,7 +80,7 @@ def _read_table(file: ResultFile, fields: Sequence[str]) -> list[TaskResult]:
         task = name_of(row.get("task", PurePosixPath(file.name).stem), where=where, what="task")
         builders.setdefault(task, RowBuilder(task)).add(
             name_of(row["item"], where=where, what="item"),
-            {name: number(row[name], mark=mark, where=f"{where} ({name[:60]})") for name in metrics},
+            {name: _score(row[name], name, mark, where) for name in metrics},
             place=where,
             digest=_digest(row, where),
             repeat=_repeat(row, where),
@@ -93,6 +93,16 @@ def _read_table(file: ResultFile, fields: Sequence[str]) -> list[TaskResult]:
             TaskResult(task, None, None, READER, (file,), {}, items, (), notes, named="task" in header)
         )
     return found
+
+
+def _score(cell: str, name: str, mark: str, where: str) -> float | None:
+    try:
+        return number(cell, mark=mark, where=f"{where} ({name[:60]})")
+    except FormatError as error:
+        raise FormatError(
+            f"{error} A column that is no score is one that an event groups or clusters by (--field, in inspect), or "
+            "does not belong here."
+        ) from None
 
 
 def _digest(row: Mapping[str, str], where: str) -> str | None:

@@ -103,21 +103,24 @@ def write_exported(results: Sequence[TaskResult], into: Path, origin: Origin) ->
     Raises
     ------
     UsageError
-        Nothing is to be written, or the folder is not empty.
+        Nothing is to be written, the folder is not empty, or cannot be written.
     """
     if not results:
         raise UsageError("there are no results to write.")
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} is there already, and is not empty. Name another folder.")
     written = []
-    for result in results:
-        found = export(result, origin)
-        folder = into / found.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if found.instances is not None:
-            write_whole(folder / f"{found.name}{SAMPLES}", found.instances)
-        write_whole(folder / f"{found.name}.json", found.aggregate)
-        written.append(folder / f"{found.name}.json")
+    try:
+        for result in results:
+            found = export(result, origin)
+            folder = into / found.folder
+            folder.mkdir(parents=True, exist_ok=True)
+            if found.instances is not None:
+                write_whole(folder / f"{found.name}{SAMPLES}", found.instances)
+            write_whole(folder / f"{found.name}.json", found.aggregate)
+            written.append(folder / f"{found.name}.json")
+    except OSError as error:
+        raise UsageError(f"cannot write below {into}: {error.strerror}. Name another folder.") from None
     return written
 
 

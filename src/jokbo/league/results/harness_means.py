@@ -78,8 +78,13 @@ class Means:
         """Items evaluated, as stated; None where it is not, or the task is a group."""
         sizes = mapping_at(mapping_at(self.document, "n-samples", where=self.where), task, where=self.where)
         effective = sizes.get("effective", self._stated(task).get("sample_len"))
-        if task in self.groups or isinstance(effective, bool) or not isinstance(effective, int):
+        if task in self.groups or effective is None:
             return None
+        if isinstance(effective, bool) or not isinstance(effective, int):
+            raise FormatError(
+                f"{self.where}: {task} states {brief(effective)} items; expected a whole number. The file is edited or "
+                "damaged: give it as it was written."
+            )
         return effective
 
     def settings(self, task: str) -> dict[str, str]:
@@ -92,7 +97,13 @@ class Means:
             "num_fewshot": shots.get(task, None if self.new else config.get("num_fewshot")),
             "task_hash": self.task_hashes.get(task),
         }
-        plain = {key: value for key, value in stated.items() if isinstance(value, str | int | float)}
+        for key, value in stated.items():
+            if value is not None and not isinstance(value, str | int | float):
+                raise FormatError(
+                    f"{self.where}: {key} of {task} is {brief(value)}; expected a text or a number. "
+                    "The file is edited or damaged: give it as it was written."
+                )
+        plain = {key: value for key, value in stated.items() if value is not None}
         return {
             key: name_of(str(value), where=f"{self.where} ({task})", what=key) for key, value in plain.items()
         }

@@ -76,7 +76,8 @@ def parse_object(data: bytes, *, where: str) -> Mapping[str, Any]:
     try:
         document = strict_loads(data)
     except (ValueError, RecursionError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # After a semicolon Python tells programmers how to lift a bound.
+        said = str(error).splitlines()[0].partition(";")[0] if str(error) else type(error).__name__
         raise FormatError(
             f"{where} is not JSON ({said[:200]}). Nothing of it is used: give the file as it was written."
         ) from None

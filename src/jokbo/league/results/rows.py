@@ -81,8 +81,9 @@ class RowBuilder:
         for name, value in scores.items():
             number = number_of(value)
             if number is None and (value is None or isinstance(value, int | float)):
+                said = "absent" if value is None else brief(value)
                 raise FormatError(
-                    f"{place}: {brief(name)} is {brief(value)}; expected a finite number. A score that is missing is "
+                    f"{place}: {brief(name)} is {said}; expected a finite number. A score that is missing is "
                     "not averaged over: run this item again."
                 )
             if number is None:

@@ -7,6 +7,9 @@ import numpy as np
 from jokbo.errors import FormatError, UsageError
 from jokbo.league.round import Event
 
+MOST_POINTS = 1e9
+"""A score beyond is a wrong unit, or a floor and an anchor that are almost the same."""
+
 
 def anchored(values: np.ndarray, event: Event) -> np.ndarray:
     """Points of values in an event's own unit.
@@ -24,7 +27,7 @@ def anchored(values: np.ndarray, event: Event) -> np.ndarray:
     UsageError
         Floor and anchor are equal, or lie the wrong way round for the event's direction.
     FormatError
-        A value that a logarithm cannot take.
+        A value that a logarithm cannot take, or one beyond any scale.
 
     Examples
     --------
@@ -51,4 +54,11 @@ def anchored(values: np.ndarray, event: Event) -> np.ndarray:
         points = 100 * np.log(np.where(finite, values, floor) / floor) / np.log(top / floor)
     else:
         points = 100 * (np.where(finite, values, floor) - floor) / (top - floor)
+    far = np.abs(np.where(finite, points, 0.0))
+    if not (far <= MOST_POINTS).all():
+        odd = float(np.where(finite, values, floor).flat[int(np.nan_to_num(far, nan=np.inf).argmax())])
+        raise FormatError(
+            f"event {event.id}: a value of {odd:g} between the floor {floor:g} and the anchor {top:g} is more than "
+            f"{MOST_POINTS:,.0f} points. Correct the value's unit, or floor and anchor."
+        )
     return np.where(finite, points, np.nan)

@@ -10,7 +10,7 @@ import numpy as np
 from jokbo.errors import UsageError
 from jokbo.league.round import Axis
 from jokbo.league.scores.events import DID_NOT_FINISH, Composite, EventScores, weighted_sum
-from jokbo.league.statistics.ranks import TINY, strict, upper_quantile, widen
+from jokbo.league.statistics.ranks import TINY, seedless, stretch, strict, upper_quantile, widen
 
 YES, NO, UNRESOLVED = "yes", "no", "unresolved"
 
@@ -39,7 +39,8 @@ def range_axis(scores: Sequence[EventScores], *, level: float) -> tuple[RangeRow
 
     Each score against 0 points, by the resampled maximum of studentised deviations over all teams and events
     (as :func:`jokbo.league.statistics.ranks.rank_sets` does for differences). Where a team scored the same in every
-    cluster no error is seen; it is taken to be what one more cluster at the floor would have caused, |score| / n.
+    cluster no error is seen; it is taken to be what one more cluster at the floor would have caused, |score| / n. And
+    no error is taken to be smaller than that of a team at the floor: the question is whether it is there.
 
     Returns
     -------
@@ -52,9 +53,10 @@ def range_axis(scores: Sequence[EventScores], *, level: float) -> tuple[RangeRow
     teams = own[0].points.teams
     value = np.array([each.points.value for each in own])
     degrees = np.array([_degrees(each.points) for each in own])
-    error = np.array([_errors(each.points) for each in own])
-    critical = _critical([each.points for each in own], error, level)
-    reach = error * widen(critical, degrees, tests=value.size, level=level)
+    error = np.array([np.maximum(_errors(each.points), each.floor_error) for each in own])
+    critical = _critical([each.points for each in own], level)
+    draws = max((len(each.points.draws) for each in own if each.points.draws is not None), default=1)
+    reach = error * stretch(draws) * widen(critical, degrees, tests=value.size, level=level)
     answers = np.full(value.shape, UNRESOLVED, dtype=object)
     answers[value - reach > 0] = YES
     answers[value + reach < 0] = NO
@@ -81,16 +83,18 @@ def _degrees(points: Composite) -> np.ndarray:
     return np.asarray(points.degrees.own().degrees.min(0))
 
 
-def _critical(points: Sequence[Composite], error: np.ndarray, level: float) -> float:
+def _critical(points: Sequence[Composite], level: float) -> float:
     """Of all teams and events together."""
     largest = None
-    for each, errors in zip(points, error, strict=True):
-        usable = errors > 0
+    for each in points:
+        errors = each.error
+        usable = errors > TINY * np.maximum(np.abs(each.value), 1.0)
         if each.draws is None or not usable.any():
             continue
         apart = (np.abs(each.draws[:, usable] - each.value[usable]) / errors[usable]).max(1)
         largest = apart if largest is None else np.maximum(largest, apart)
-    return np.nan if largest is None else upper_quantile(largest, strict(level))
+    # Nobody spread at all: the share of Bonferroni stands alone.
+    return 0.0 if largest is None else upper_quantile(largest, seedless(strict(level), len(largest)))
 
 
 def absolute_axis(scores: Sequence[EventScores]) -> Composite | None:

@@ -12,7 +12,7 @@ from jokbo.league.measured import EventDraws
 from jokbo.league.round import Event
 from jokbo.league.scores.anchored import anchored
 from jokbo.league.statistics.degrees import Spreads, joined
-from jokbo.league.statistics.ranks import pair_variances
+from jokbo.league.statistics.ranks import TINY, pair_variances
 
 SCORED, DID_NOT_RUN, DID_NOT_FINISH = "scored", "did_not_run", "did_not_finish"
 
@@ -82,6 +82,8 @@ class EventScores:
     raw_error, naive_error : numpy.ndarray, shape (teams,)
         Standard errors in that unit; NaN where not known.
     points : Composite
+    floor_error : float
+        Standard error of the points, at the most, of a team that is truly at the floor; 0 where not known.
     """
 
     event: Event
@@ -90,6 +92,7 @@ class EventScores:
     raw_error: np.ndarray
     naive_error: np.ndarray
     points: Composite
+    floor_error: float = 0.0
 
 
 def score_event(event: Event, drawn: EventDraws, teams: Sequence[str]) -> EventScores:
@@ -145,7 +148,14 @@ def score_event(event: Event, drawn: EventDraws, teams: Sequence[str]) -> EventS
             copies[:, k] = np.nan
     degrees = _aligned(drawn, teams)
     whole = Composite(event.id, tuple(teams), points, copies, degrees, floored, drawn.assumed)
-    return EventScores(event, tuple(status), raw, raw_error, naive, whole)
+    steep = (
+        event.floor * np.log(event.anchor.value / event.floor)
+        if event.scale == "log"
+        else event.anchor.value - event.floor
+    )
+    return EventScores(
+        event, tuple(status), raw, raw_error, naive, whole, 100 * drawn.floor_error / abs(float(steep))
+    )
 
 
 def _aligned(drawn: EventDraws, teams: Sequence[str]) -> Spreads:
@@ -166,13 +176,15 @@ def weighted_sum(id: str, parts: Sequence[Composite], weights: Sequence[float]) 
     """Sum of composites of the same teams with these weights; their draws are independent of each other.
 
     Every part keeps its degrees of freedom (:class:`jokbo.league.statistics.degrees.Spreads`). Where one part's spread
-    is not known, the sum's is not either (unless it weighs nothing).
+    is not known, the sum's is not either (unless it weighs nothing). That holds for a pair, too: two teams that lie
+    apart by the same in each of three passages show no spread, which must not pass for certainty beside other parts.
     """
     teams = parts[0].teams
     value = np.zeros(len(teams))
     terms: list[tuple[np.ndarray, Spreads]] = []
     draws: np.ndarray | None = None
     unknown = False
+    blind = np.zeros((len(teams), len(teams)), bool)
     floored: dict[str, tuple[str, ...]] = {}
     assumed = False
     for part, weight in zip(parts, weights, strict=True):
@@ -191,7 +203,16 @@ def weighted_sum(id: str, parts: Sequence[Composite], weights: Sequence[float]) 
             continue
         term = weight * part.draws
         draws = term if draws is None else draws + term
-        terms.append((pair_variances(term), part.degrees))
+        variance = pair_variances(term)
+        terms.append((variance, part.degrees))
+        blind |= _blind(weight * part.value, variance) & ~part.degrees.certain
     if draws is None or unknown:
         return Composite(id, teams, value, None, Spreads.of(np.inf, len(teams)), floored, assumed)
-    return Composite(id, teams, value, draws, joined(terms), floored, assumed)
+    return Composite(id, teams, value, draws, joined(terms, blind), floored, assumed)
+
+
+def _blind(value: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Pairs that lie apart without any spread, shape (teams, teams)."""
+    apart = np.abs(value[:, None] - value[None, :])
+    scale = TINY * max(float(np.abs(value).max(initial=0.0)), float(np.sqrt(variance.max(initial=0.0))))
+    return np.asarray((apart > scale) & (np.sqrt(variance) <= scale))

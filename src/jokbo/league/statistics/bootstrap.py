@@ -8,6 +8,8 @@ normal draws of an assumed standard error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from jokbo.errors import FormatError, UsageError
@@ -19,7 +21,14 @@ from jokbo.league.statistics.panels import draw_panel
 from jokbo.league.statistics.resampling import child_generator, spread
 
 
-def draw_event(event: Event, measured: Measured, *, rng: np.random.Generator, draws: int) -> EventDraws:
+def draw_event(
+    event: Event,
+    measured: Measured,
+    *,
+    rng: np.random.Generator,
+    draws: int,
+    raters: Sequence[str] = (),
+) -> EventDraws:
     """Resample one event.
 
     Parameters
@@ -30,6 +39,8 @@ def draw_event(event: Event, measured: Measured, *, rng: np.random.Generator, dr
     rng : numpy.random.Generator
         From :func:`jokbo.league.statistics.resampling.event_generator`.
     draws : int
+    raters : sequence of str, optional
+        Of all panels that are resampled together with this one (:mod:`jokbo.league.statistics.shared`).
 
     Returns
     -------
@@ -50,7 +61,7 @@ def draw_event(event: Event, measured: Measured, *, rng: np.random.Generator, dr
             raise UsageError(
                 f"event {event.id}: raters' rows, and no panel rule in the round; state `panel`."
             )
-        panel = draw_panel(measured, event.panel, rng=rng, draws=draws)
+        panel = draw_panel(measured, event.panel, rng=rng, draws=draws, among=raters)
         return EventDraws(
             event.id,
             measured.entrants,
@@ -87,7 +98,20 @@ def _items(event: Event, measured: ItemScores, rng: np.random.Generator, draws: 
         _on_scale(event, reduced.value, deviations),
         reduced.degrees,
         naive_error=reduced.naive_error,
+        floor_error=_at_floor(event.floor, measured.scores) * float(np.sqrt(reduced.per_item)),
     )
+
+
+def _at_floor(floor: float, scores: np.ndarray) -> float:
+    """The largest standard deviation of a score whose mean is the floor, within the span of all scores.
+
+    Bhatia and Davis (2000, Am. Math. Monthly 107, 353-357); of right and wrong it is the standard deviation itself. A
+    team at a floor of .98 has every one of 100 questions right in one exam of eight, and shows no spread at all.
+    """
+    low, high = float(scores.min()), float(scores.max())
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return float(np.sqrt(max(floor - low, 0.0) * max(high - floor, 0.0)))
 
 
 def _race(event: Event, measured: RaceRuns, rng: np.random.Generator, draws: int) -> EventDraws:

@@ -23,17 +23,20 @@ class Clustered:
         `value` less what it is without that cluster.
     sizes : tuple of int
         Clusters of each stratum.
-    degrees : float
-        Degrees of freedom of the standard error.
+    degrees : float, or numpy.ndarray of shape (entrants, entrants)
+        Degrees of freedom of the standard error; with several strata, of a difference, and on the diagonal of a value.
     naive_error : numpy.ndarray, shape (entrants,)
         As if items were independent.
+    per_item : float
+        Variance of `value` where that of a single item is 1, under the correlation within clusters that is seen.
     """
 
     value: np.ndarray
     influence: np.ndarray
     sizes: tuple[int, ...]
-    degrees: float
+    degrees: float | np.ndarray
     naive_error: np.ndarray
+    per_item: float
 
 
 def by_cluster(measured: ItemScores, *, average: str) -> Clustered:
@@ -78,13 +81,19 @@ def by_cluster(measured: ItemScores, *, average: str) -> Clustered:
         residual = sums[a:b] - items[a:b, None] * means[-1]
         influence[a:b] = residual / (whole - items[a:b, None]) / len(sizes)
     own = np.searchsorted(strata, groups)
+    correlation = _correlation(measured.scores, inverse, items)
+    sum_variance = items * (1 + (items - 1) * correlation)
     counts = tuple(int(n) for n in sizes)
     return Clustered(
         value=np.mean(means, axis=0),
         influence=influence,
         sizes=counts,
-        degrees=_degrees(influence, items, counts, _correlation(measured.scores, inverse, items)),
+        degrees=_of_differences(influence, items, counts, sum_variance),
         naive_error=_naive(measured.scores, own, len(sizes)),
+        per_item=sum(
+            float(sum_variance[a:b].sum() / items[a:b].sum() ** 2) for a, b in pairwise(bounds.tolist())
+        )
+        / len(sizes) ** 2,
     )
 
 
@@ -144,13 +153,28 @@ def _correlation(scores: np.ndarray, inverse: np.ndarray, items: np.ndarray) -> 
     return found
 
 
-def _degrees(influence: np.ndarray, items: np.ndarray, sizes: tuple[int, ...], correlation: float) -> float:
+def _of_differences(
+    influence: np.ndarray, items: np.ndarray, sizes: tuple[int, ...], model: np.ndarray
+) -> float | np.ndarray:
+    """Degrees of freedom, of differences where several strata are joined.
+
+    A stratum in which the entrants do not differ adds to their values' errors and nothing to those of differences; what
+    all differ by is pooled, for that of two of them alone in a stratum of two clusters would often be small by chance.
+    """
+    own = _degrees(influence, items, sizes, model)
+    entrants = influence.shape[1]
+    if len(sizes) == 1 or entrants < 2:
+        return own
+    apart = _degrees(influence - influence.mean(1, keepdims=True), items, sizes, model)
+    return np.where(np.eye(entrants, dtype=bool), own, apart)
+
+
+def _degrees(influence: np.ndarray, items: np.ndarray, sizes: tuple[int, ...], model: np.ndarray) -> float:
     """Degrees of freedom of the standard error, at least 1.
 
     Each stratum's by Bell and McCaffrey (2002, Survey Methodology 28, 169-181), under variances n_c (1 + (n_c - 1) r)
     of the clusters' sums; strata joined as Satterthwaite does, weighed by the variance that each adds.
     """
-    model = items * (1 + (items - 1) * correlation)
     bounds = np.cumsum([0, *sizes])
     variance, per_degree = 0.0, 0.0
     for a, b in pairwise(bounds.tolist()):

@@ -6,6 +6,7 @@ cancels, and otherwise the additive model score = team + rater + error takes it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,11 +42,19 @@ def combined_scores(measured: PanelScores, rule: PanelRule) -> np.ndarray:
     return measured.scores @ (weights / weights.sum())
 
 
-def draw_panel(measured: PanelScores, rule: PanelRule, *, rng: np.random.Generator, draws: int) -> PanelDraws:
+def draw_panel(
+    measured: PanelScores,
+    rule: PanelRule,
+    *,
+    rng: np.random.Generator,
+    draws: int,
+    among: Sequence[str] = (),
+) -> PanelDraws:
     """Score a panel and resample its raters.
 
     Without trimming: least squares, and the delete-one-rater jackknife as influence. With `drop_each_side`: for
     every team its highest and lowest raters are dropped, in the panel and, as the same share, in every resampled panel.
+    With `among`, raters of this panel and of others are drawn together, and each panel takes what of them is its own.
 
     Raises
     ------
@@ -70,7 +79,10 @@ def draw_panel(measured: PanelScores, rule: PanelRule, *, rng: np.random.Generat
     grain = grains(measured, rule, rng=rng, draws=draws)
     if not rule.drop_each_side:
         without = _without_each(scores, measured)
-        deviations = spread(rng, value - without, [raters], draws)
+        at, of = _places(measured, among)
+        influence = np.zeros((of, scores.shape[1]))
+        influence[at] = value - without
+        deviations = spread(rng, influence, [of], draws)
         return PanelDraws(value, severity, deviations + grain, _degrees(~np.isnan(scores)))
     kept = raters - 2 * rule.drop_each_side
     if kept < 2:
@@ -84,8 +96,14 @@ def draw_panel(measured: PanelScores, rule: PanelRule, *, rng: np.random.Generat
             f"event {measured.event}: rater {measured.raters[rater]} did not rate {measured.entrants[team]}, and the "
             "highest and lowest raters are dropped; expected every rater to rate every team. Drop nobody, or add rows."
         )
-    found = _trimmed(scores, severity, rule.drop_each_side, rng, draws)
+    found = _trimmed(scores, severity, rule.drop_each_side, rng, draws, _places(measured, among))
     return replace(found, deviations=found.deviations + grain)
+
+
+def _places(measured: PanelScores, among: Sequence[str]) -> tuple[list[int], int]:
+    """Where a panel's raters stand among all who are drawn, and how many those are."""
+    everybody = list(among) or list(measured.raters)
+    return [everybody.index(name) for name in measured.raters], len(everybody)
 
 
 def grains(measured: PanelScores, rule: PanelRule, *, rng: np.random.Generator, draws: int) -> np.ndarray:
@@ -118,7 +136,12 @@ def _degrees(rated: np.ndarray) -> float | np.ndarray:
 
 
 def _trimmed(
-    scores: np.ndarray, severity: np.ndarray, drop: int, rng: np.random.Generator, draws: int
+    scores: np.ndarray,
+    severity: np.ndarray,
+    drop: int,
+    rng: np.random.Generator,
+    draws: int,
+    places: tuple[list[int], int],
 ) -> PanelDraws:
     """Trimmed means, with Tukey and McLaughlin's degrees of freedom (1963, Sankhya A 25, 331-352)."""
     raters, teams = scores.shape
@@ -126,7 +149,10 @@ def _trimmed(
     ordered = np.take_along_axis(scores, order, axis=0)
     value = ordered[drop : raters - drop].mean(0)
     copies = np.empty((draws, teams))
-    for first, counts in resample_counts(rng, [raters], draws):
+    at, of = places
+    for first, everybody in resample_counts(rng, [of], draws):
+        counts = everybody[:, at]
+        counts[counts.sum(1) == 0] = 1  # none of this panel was drawn: it stays as it is
         for team in range(teams):
             copies[first : first + len(counts), team] = _trimmed_mean(
                 counts[:, order[:, team]], ordered[:, team], drop / raters

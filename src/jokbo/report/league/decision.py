@@ -22,6 +22,12 @@ TONES: Mapping[str, tuple[str, str]] = {
 """Sign and colour class by what settled the round; where there are several, by the first of them."""
 
 
+WHOSE = ("same_file", "same_model_named")
+"""Notes of an event that the first page repeats."""
+
+MOST_DOUBTS = 6
+
+
 def decided_by(decision: Mapping[str, Any]) -> str:
     """What settled the round: ``score``, ``tie_rule``, ``gate`` (and nothing else), ``nobody``; or ``pending``."""
     if decision.get("pending"):
@@ -183,6 +189,17 @@ def caveats_part(n: Naming) -> Part:
         items.insert(0, t("league.caveat.assumed", events=", ".join(assumed[:12])))
     if board["round"]["frozen"] is None:
         items.insert(0, t("league.caveat.not_frozen"))
+    items[:0] = _whose(n)
     return Part(
         "caveats", t("league.caveat.title"), (Bullets(tuple(Cell(item) for item in items)),), boxed=True
     )
+
+
+def _whose(n: Naming) -> list[str]:
+    """Doubts whose results an event has: too grave to stand on the event's page alone."""
+    return [
+        n.t("league.caveat.whose", event=n.event(event["id"]), note=n.reason(note, "league.note"))
+        for event in n.board["events"]
+        for note in event["notes"]
+        if note["code"] in WHOSE
+    ][:MOST_DOUBTS]

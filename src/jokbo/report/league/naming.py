@@ -25,6 +25,7 @@ _TITLES = {
     "team": "team",
     "teams": "team",
     "who": "team",
+    "below": "team",
     "event": "event",
     "events": "event",
     "category": "category",

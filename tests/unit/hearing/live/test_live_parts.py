@@ -127,6 +127,23 @@ def test_a_mailbox_has_one_account_after_the_database_is_lost(database: Database
     assert codes.account(box) == "kim"
 
 
+def test_a_domain_with_letters_of_another_script_has_one_spelling():
+    assert normal_address("Kim+x@XN--9N2BP8Q.XN--3E0B707E") == "kim@xn--9n2bp8q.xn--3e0b707e"
+    for address in (
+        "kim@\ub124\uc774\ubc84.\ud55c\uad6d",
+        "k\u0456m@example.org",
+        "kim@example.xn--",
+        "\uff4bim@example.org",
+    ):
+        with pytest.raises(UsageError, match="no mail address"):
+            normal_address(address)
+
+
+def test_a_line_of_the_hosts_file_that_is_wrong_is_named(database: Database):
+    with pytest.raises(UsageError, match="'kim': this is no mail address"):
+        Codes(SETTINGS, database, Clock(), people={"lee": "lee@example.org", "kim": "kim at example.org"})
+
+
 @pytest.mark.parametrize(
     "address", ["", "kim", "kim@", "@x.org", "a b@x.org", "a@x", "a@x.org\nBcc: b@x.org", "é@x.org"]
 )

@@ -42,7 +42,12 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _in_text(says: str, text: str) -> bool:
-    return " ".join(says.split()).casefold() in " ".join(text.split()).casefold()
+    return _plain(says) in _plain(text)
+
+
+def _plain(text: str) -> str:
+    """As it is read: one sign for minus, one for a gap, whichever keyboard wrote it."""
+    return " ".join(text.replace("\u2212", "-").split()).casefold()
 
 
 def computed(case: Case, figure: Figure) -> Interval | None:
