@@ -106,9 +106,15 @@ FAULTS: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
     "missing key": ((("seed: 20260101", "number: 2\n#"), ("number: 1\n", "")), "expected the key 'seed', found none"),
     "empty value": ((("seed: 20260101", "seed:"),), r"\(seed\): expected integer, found nothing"),
-    "no number": ((("floor: 0.25", "floor: 0,25"),), r"\(events/0/floor\): expected a number such as 2.5, found '0,25'"),
+    "no number": (
+        (("floor: 0.25", "floor: 0,25"),),
+        r"\(events/0/floor\): expected a number such as 2.5, found '0,25'",
+    ),
     "too few draws": ((("draws: 10000", "draws: 10"),), r"\(draws\): expected 1,000 to 100,000, found 10"),
-    "id": ((("  - id: team-b", "  - id: Team B"),), r"\(teams/1/id\): expected 1 to 64 small letters, .*, found 'Team B'"),
+    "id": (
+        (("  - id: team-b", "  - id: Team B"),),
+        r"\(teams/1/id\): expected 1 to 64 small letters, .*, found 'Team B'",
+    ),
     "team twice": (
         (("  - id: team-b", "  - id: team-a"),),
         r"\(teams/1/id\): expected an id of its own, found 'team-a'",
