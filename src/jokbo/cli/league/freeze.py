@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--key", type=click.Path(path_type=Path), help="Private key (PEM) that signs the frozen round.")
 @click.option(
     "-o",
-    "--out",
+    "--output",
     type=click.Path(path_type=Path),
     help="Where the frozen round goes; else beside FILE, as FILE's name with .frozen.json.",
 )
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @language_option
 def command(
-    file: Path, key: Path | None, out: Path | None, public_key: Path | None, quiet: bool, lang: str | None
+    file: Path, key: Path | None, output: Path | None, public_key: Path | None, quiet: bool, lang: str | None
 ) -> int:
     """Fix the rules of the round in FILE before results come in.
 
@@ -45,7 +45,7 @@ def command(
     from jokbo.league.round_file import read_round
 
     round = read_round(file)
-    target = out if out is not None else file.with_name(f"{file.stem}.frozen.json")
+    target = output if output is not None else file.with_name(f"{file.stem}.frozen.json")
     if target.is_dir() or not target.parent.is_dir():
         raise UsageError(f"cannot write {target}: it is a folder, or lies in none. Choose another place.")
     if target.exists():
