@@ -27,6 +27,9 @@ from jokbo.league.standings import Standings, range_ends
 from jokbo.league.statistics.ranks import RankSets
 
 SCHEMA = "jokbo.board/1"
+METHODS = 1
+"""Number of the set of methods. Whoever changes what a figure comes out as raises it, so that a board of an earlier set
+is not said to be wrong by a version that computes otherwise."""
 
 
 def board_document(
@@ -66,6 +69,7 @@ def board_document(
     return {
         "schema": SCHEMA,
         "jokbo": __version__,
+        "methods": METHODS,
         "round": _round(round, frozen, randomness),
         "teams": [_team(team) for team in round.teams],
         "gate": gate.to_document(),

@@ -18,6 +18,7 @@ from jokbo.errors import NotFoundError
 from jokbo.evidence.canonical import canonical_bytes
 from jokbo.evidence.documents import check_against, load_schema, parse_document
 from jokbo.evidence.verify import differences
+from jokbo.league.board import METHODS
 from jokbo.league.bundle import (
     BOARD,
     INPUTS,
@@ -30,6 +31,7 @@ from jokbo.league.bundle import (
 )
 from jokbo.league.evidence_again import Models, RunAgain, run_evidence_again
 from jokbo.league.gate import judge_gate
+from jokbo.league.last_digits import count_last_digits
 from jokbo.league.measured import InputFile
 from jokbo.league.results_file import MAX_EVIDENCE_BYTES
 from jokbo.league.round_file import read_round
@@ -59,6 +61,10 @@ class Checked:
         Inputs whose digests alone are in the bundle.
     pages_compared : bool
         False where another version drew the pages.
+    other_methods : int or None
+        Number of the board's set of methods, where this version has another one and computed nothing.
+    last_digits : int
+        Figures that came out one unit of their last decimal apart, as they may on another machine.
     evidence : tuple of RunAgain, or None
         What became of each evidence document of the gate; None where none was to be run again.
     """
@@ -68,6 +74,8 @@ class Checked:
     recomputed: bool
     withheld: tuple[str, ...]
     pages_compared: bool
+    other_methods: int | None = None
+    last_digits: int = 0
     evidence: tuple[RunAgain, ...] | None = None
 
     def to_document(self) -> dict[str, Any]:
@@ -150,8 +158,10 @@ def _checked(
     if not problems:
         frozen = folder / RULES / FROZEN
         claimed = _read_board(folder)
+        if claimed["methods"] != METHODS:
+            return Checked(manifest.round, (), False, withheld, False, claimed["methods"])
         problems += _lot_problems(claimed, folder / RULES / ROUND)
-    recomputed = not problems
+    recomputed, last_digits = not problems, 0
     if recomputed:
         scored = score_files(
             folder / RULES / ROUND,
@@ -159,10 +169,12 @@ def _checked(
             frozen=frozen if frozen.exists() else None,
             randomness=_randomness(claimed),
         )
-        problems += _board_problems(claimed, scored.board) or _byte_problems(folder, claimed)
+        last_digits, different = _board_problems(claimed, scored.board)
+        problems += different or _byte_problems(folder, claimed)
         if same_version:
-            problems += _page_problems(folder, manifest, draw(scored.board))
-    return Checked(manifest.round, tuple(problems), recomputed, withheld, recomputed and same_version)
+            problems += _page_problems(folder, manifest, draw(claimed if not different else scored.board))
+    compared = recomputed and same_version
+    return Checked(manifest.round, tuple(problems), recomputed, withheld, compared, None, last_digits)
 
 
 def _run_evidence(folder: Path, models: Models) -> tuple[tuple[RunAgain, ...], tuple[str, ...]]:
@@ -260,19 +272,21 @@ def _byte_problems(folder: Path, board: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _board_problems(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Figures that differ, the version aside."""
+def _board_problems(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[int, list[str]]:
+    """How many figures differ in their last decimal, and those that differ by more; the version aside."""
     left, right = ({k: v for k, v in board.items() if k != "jokbo"} for board in (claimed, found))
     if canonical_bytes(left) == canonical_bytes(right):
-        return []
+        return 0, []
+    if (last_digits := count_last_digits(left, right)) is not None:
+        return last_digits, []
     if left["round"]["digest"] != right["round"]["digest"]:
         # Everything else follows from it, and would bury it.
         mine, theirs = right["round"]["digest"][:16], left["round"]["digest"][:16]
-        return [
+        return 0, [
             f"{BOARD}: it is of the rules {theirs}..., and {RULES}/{ROUND} has the digest {mine}...: other rules."
         ]
     named = differences(left, right)
-    return [f"{BOARD}: {d.path} is {d.claimed}, and comes out as {d.found}." for d in named[:100]]
+    return 0, [f"{BOARD}: {d.path} is {d.claimed}, and comes out as {d.found}." for d in named[:100]]
 
 
 def _page_problems(folder: Path, manifest: Manifest, pages: Mapping[str, bytes]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jokbo.errors import EvidenceError
 from jokbo.evidence.canonical import canonical_bytes
+from jokbo.formats.strict_json import strict_loads
 from jokbo.league.assemble import assemble
 from jokbo.league.board import board_document
 from jokbo.league.freeze import check_frozen, read_frozen, round_digest
@@ -90,6 +91,8 @@ def score_files(
     )
     rules = {ROUND: round_file, RESULTS: results_file} | ({FROZEN: frozen} if frozen is not None else {})
     places = _places(listed)
+    # As it will be read again: pages are drawn from this, and may not hang on the order in which fields were written.
+    board = strict_loads(canonical_bytes(board))
     return ScoredRound(board, tuple((file, places[name]) for name, file in sorted(files.items())), rules)
 
 

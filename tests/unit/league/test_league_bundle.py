@@ -15,6 +15,7 @@ from jokbo.league.bundle import BOARD, MANIFEST, read_manifest, write_scored
 from jokbo.league.check import check_bundle
 from jokbo.league.score import score_files
 from jokbo.records.commit.keys import load_public_keys, load_signer, make_key
+from jokbo.report.league.site import site_files
 from league_rounds import write_round
 
 
@@ -174,3 +175,37 @@ def test_malformed_manifests(tmp_path: Path, edit, message: str):
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path):
     with pytest.raises(NotFoundError, match="cannot read"):
         check_bundle(tmp_path, draw=draw)
+
+
+def test_a_board_of_other_methods_is_not_said_to_be_wrong(tmp_path: Path):
+    folder = bundle(tmp_path)
+    board = json.loads((folder / BOARD).read_bytes())
+    board["methods"] += 1
+    board["tables"]["all"]["rows"][0]["score"] += 1.0
+    _rebind(folder, BOARD, canonical_bytes(board) + b"\n")
+    found = check_bundle(folder, draw=draw)
+    assert (found.problems, found.recomputed, found.other_methods, found.exit_status) == ((), False, 2, 11)
+
+
+def test_a_last_digit_of_another_machine_is_counted_and_a_rank_is_not(tmp_path: Path):
+    folder = bundle(tmp_path)
+    board = json.loads((folder / BOARD).read_bytes())
+    row = board["tables"]["all"]["rows"][0]
+    row["error"] = round(row["error"] + 1e-6, 6)
+    _rebind(folder, BOARD, canonical_bytes(board) + b"\n")
+    for path, data in draw(board).items():
+        _rebind(folder, path, data)
+    found = check_bundle(folder, draw=draw)
+    assert (found.problems, found.last_digits, found.exit_status) == ((), 1, 0)
+    row["worst_rank"] -= 1
+    _rebind(folder, BOARD, canonical_bytes(board) + b"\n")
+    assert check_bundle(folder, draw=draw).exit_status == 10
+
+
+def test_pages_follow_from_the_board_file_and_not_from_the_order_of_its_fields(tmp_path: Path):
+    scored = score_files(*write_round(tmp_path / "files"))
+    drawn = site_files(scored.board)
+    assert site_files(json.loads(scored.to_json())) == drawn
+    write_scored(scored, tmp_path / "out", pages=drawn)
+    found = check_bundle(tmp_path / "out", draw=site_files)
+    assert (found.problems, found.pages_compared, found.exit_status) == ((), True, 0)

@@ -177,6 +177,7 @@ def plain() -> Board:
     return {
         "schema": "jokbo.board/1",
         "jokbo": "0.7.0",
+        "methods": 1,
         "round": _round(),
         "teams": _teams(),
         "gate": {

@@ -38,6 +38,8 @@ def _pieces(found: Checked, t: Texts) -> Iterator[RenderableType]:
     outcome = {0: "holds", 10: "differs", 11: "not_computed"}[found.exit_status]
     if outcome == "not_computed" and found.recomputed:
         outcome = "evidence_open"
+    if found.other_methods is not None:
+        outcome = "other_methods"
     yield verdict_panel(
         Headline(
             kind="league_check",
@@ -62,6 +64,8 @@ def _pieces(found: Checked, t: Texts) -> Iterator[RenderableType]:
     remarks = list(_evidence(found, t))
     if found.recomputed and not found.pages_compared:
         remarks.append(t("league.check.other_version"))
+    if found.last_digits:
+        remarks.append(t("league.check.last_digits", count=t.number(found.last_digits)))
     yield bullets(tuple(remarks), dim=True)
 
 
