@@ -111,3 +111,10 @@ def test_bytes_that_are_no_frozen_round():
     ):
         with pytest.raises(EvidenceError, match=r"round\.frozen\.json"):
             parse_frozen(data, where="round.frozen.json")
+
+
+def test_a_file_of_another_kind_is_called_what_it_is():
+    data = b"jokbo_results: 1\nround: r1\nresults: []\n"
+    said = r"^results\.yaml is a results list \(jokbo_results\); expected a round's rules \(jokbo_round\)\."
+    with pytest.raises(FormatError, match=said):
+        parse_round(data, "results.yaml")

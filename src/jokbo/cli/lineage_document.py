@@ -1,4 +1,4 @@
-"""What ``jokbo verify`` and ``jokbo report`` do with the documents of searches and of family trees."""
+"""What ``jokbo verify`` and ``jokbo report`` do with the documents of searches, of family trees and of leagues."""
 
 from __future__ import annotations
 
@@ -38,6 +38,22 @@ def refuse_tree(path: Path) -> None:
     raise UsageError(
         f"{path.name} is a family tree. To repeat it, run `jokbo tree` on the same models with --seed "
         f"{document['parameters']['seed']} and --json: the same bytes must come out."
+    )
+
+
+def refuse_board(path: Path) -> None:
+    """Say what shows and repeats the board of a league's round: it follows from files that lie beside it.
+
+    Raises
+    ------
+    UsageError
+        Always.
+    """
+    from jokbo.errors import UsageError
+
+    raise UsageError(
+        f"{path.name} is the board of a league's round. `jokbo league check` computes it again, from the folder that "
+        "holds it; index.html there shows it."
     )
 
 

@@ -51,12 +51,16 @@ def command(evidence: Path, html_file: Path | None, as_json: bool, lang: str | N
 
 def _read(place: Path) -> Shown:
     """Read a document of any kind; which one it is, its schema says."""
-    from jokbo.cli.lineage_document import schema_of, shown_search, shown_tree
+    from jokbo.cli.lineage_document import refuse_board, schema_of, shown_search, shown_tree
+    from jokbo.league.board import SCHEMA as BOARD
     from jokbo.lineage.graph.document import SCHEMA as TREE
     from jokbo.lineage.search_document import SCHEMA as SEARCH
 
     kinds = {SEARCH: shown_search, TREE: shown_tree}
-    kind = kinds.get(schema_of(place) or "")
+    schema = schema_of(place)
+    if schema == BOARD:
+        refuse_board(place)
+    kind = kinds.get(schema or "")
     if kind is not None:
         return Shown(*kind(place))
     audit = _read_audit(place)

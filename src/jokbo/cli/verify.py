@@ -102,14 +102,17 @@ def _verifier(
     document: Path, *, pair: dict[str, Any], search: dict[str, Any], record: dict[str, Any]
 ) -> Callable[..., tuple[str, bool]]:
     """What repeats a document of its kind, with what was given for that kind."""
-    from jokbo.cli.lineage_document import refuse_tree, schema_of
+    from jokbo.cli.lineage_document import refuse_board, refuse_tree, schema_of
     from jokbo.cli.verify_search import verify_search_file
+    from jokbo.league.board import SCHEMA as BOARD
     from jokbo.lineage.graph.document import SCHEMA as TREE
     from jokbo.lineage.search_document import SCHEMA as SEARCH
 
     schema = schema_of(document)
     if schema == TREE:
         refuse_tree(document)
+    if schema == BOARD:
+        refuse_board(document)
     if schema == SEARCH:
         return partial(verify_search_file, document, **search)
     if _is_about_a_record(document):

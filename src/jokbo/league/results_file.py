@@ -18,6 +18,7 @@ from jokbo.league.results.base import ResultFile
 from jokbo.league.results.choose import READERS
 from jokbo.league.results.reading import brief, open_file
 from jokbo.league.round import EventKind, Round
+from jokbo.league.yaml_document import refuse_other_kind
 from jokbo.records.manifest import check_path
 from jokbo.sources.regular_files import open_regular
 
@@ -136,6 +137,8 @@ class _Parser:
     where: str
 
     def whole(self) -> ResultsList:
+        if isinstance(self.tree.value, Mapping):
+            refuse_other_kind(self.tree.value, "jokbo_results", self.where)
         top = self._object(self.tree.value, "", _TOP)
         self._require(top, "", ("jokbo_results", "round", "results"))
         if top["jokbo_results"] != "1":

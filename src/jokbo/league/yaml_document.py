@@ -37,6 +37,13 @@ _PATTERN_WORDS = {
     "^[a-z0-9][a-z0-9_-]{0,63}$": "1 to 64 small letters, digits, hyphens and underscores, first a letter or digit",
 }
 """What a pattern of the schemas asks for, for people who read no patterns."""
+KINDS = {
+    "jokbo_round": "a round's rules",
+    "jokbo_results": "a results list",
+    "jokbo_season": "a season",
+    "jokbo_leak": "a plan of figures to be published",
+}
+"""The key that tells a kind of file, and what people call it."""
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -117,9 +124,27 @@ def parse_document(data: bytes, whole: Mapping[str, Any], *, where: str) -> Yaml
     tree = parse_yaml(data, where=where)
     if not isinstance(tree.value, Mapping):
         raise FormatError(f"{where}: expected keys with values, found {_shown(tree.value)}.")
+    wanted = next((kind for kind in KINDS if kind in whole.get("properties", {})), None)
+    if wanted is not None:
+        refuse_other_kind(tree.value, wanted, where)
     value = typed(tree.value, whole, whole)
     _refuse(list(rules.problems(value, whole)), tree, where, whole)
     return YamlDocument(value, tree, where)
+
+
+def refuse_other_kind(value: Mapping[str, Any], wanted: str, where: str) -> None:
+    """Refuse a file of another kind by one sentence, in place of one for each of its keys.
+
+    Raises
+    ------
+    FormatError
+        It has the key of another kind, and not the one that is wanted.
+    """
+    found = next((kind for kind in KINDS if kind in value), None)
+    if found is not None and wanted not in value:
+        raise FormatError(
+            f"{where} is {KINDS[found]} ({found}); expected {KINDS[wanted]} ({wanted}). Give the other file here."
+        )
 
 
 def typed(value: Any, rule: Mapping[str, Any], whole: Mapping[str, Any]) -> Any:

@@ -153,3 +153,10 @@ def rebind(folder: Path, path: str, data: bytes, *, withhold: str) -> None:
     manifest["withheld"][withhold.removeprefix("inputs/")] = manifest["files"].pop(withhold)
     (folder / withhold).unlink()
     (folder / "manifest.json").write_bytes(canonical_bytes(manifest) + b"\n")
+
+
+@pytest.mark.parametrize("command", ["verify", "report"])
+def test_a_board_alone_is_told_what_shows_and_repeats_it(run, bundle, command):
+    outcome = run(command, bundle / "board.json")
+    assert outcome.status == 2
+    assert "is the board of a league's round. `jokbo league check` computes it again" in outcome.err
