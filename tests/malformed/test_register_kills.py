@@ -203,13 +203,18 @@ def test_a_kill_in_import_enters_none(
 
 def test_kills_at_random_moments(tmp_path: Path, prints: list[Path], writers: Writers):
     rng = random.Random(7)
+    # How long a writer takes that nobody kills: on a fast machine it would end before a kill set by the clock alone.
+    began = time.perf_counter()
+    assert writers.wait(writers.start("", tmp_path / "undisturbed", *prints[:6])) == 0
+    usual = time.perf_counter() - began
     register = open_register(tmp_path / "register", create=True)
-    killed = 0
-    for _ in range(8):
+    killed = tried = 0
+    while tried < 8 or (killed < 4 and tried < 60):
+        tried += 1
         before = {entry.key for entry in register.entries()}
         chosen = rng.sample(prints, 6)
         process = writers.start("", register.folder, *chosen)
-        time.sleep(rng.uniform(0, 0.15))
+        time.sleep(rng.uniform(0, usual))
         os.kill(process, signal.SIGKILL)
         killed += writers.wait(process) == -signal.SIGKILL
         assert before <= {entry.key for entry in register.entries()}
