@@ -39,3 +39,9 @@ def test_a_skip_is_a_failure_in_the_full_environment(tmp_path: Path, full: str, 
     )
     assert ended.returncode == status, ended.stdout
     assert said in ended.stdout
+
+
+def test_no_two_modules_of_the_suite_have_one_name():
+    """Pytest imports them by their bare names, and would take one for the other."""
+    names = [path.name for path in CONFTEST.parent.rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

@@ -67,5 +67,5 @@ def test_no_document_is_one_that_a_model_was_trained_on() -> None:
 
     trained = {f"Lib/{path.relative_to(library()).as_posix()}" for name in SLICES for path in files(name)}
     sources = json.loads((LEAGUE / "texts" / "sources.json").read_bytes())["documents"]
-    assert len(trained) > 300
+    assert len(trained) > 150  # Debian keeps idlelib, and some more, in packages of their own
     assert not trained & {name for documents in sources.values() for name in documents}
