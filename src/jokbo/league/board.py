@@ -23,7 +23,7 @@ from jokbo.league.scores.axes import RangeRow
 from jokbo.league.scores.events import Composite
 from jokbo.league.scores.pareto import Front
 from jokbo.league.scores.races import race_rows
-from jokbo.league.standings import Standings, range_ends
+from jokbo.league.standings import RangeRanks, Standings, range_ends
 from jokbo.league.statistics.ranks import RankSets
 
 SCHEMA = "jokbo.board/1"
@@ -55,17 +55,18 @@ def board_document(
     """
     round = found.round
     teams = contestants(round, gate)
+    everybody = tuple(team.id for team in round.teams)
+    ranks = {some: found.ranks(some) for some in {teams, everybody} if some}
     contest = Contest(
         teams=teams,
         score={team: score for team, score in found.scores().items() if team in teams},
-        ranks=_ranks(found, teams),
+        ranks=ranks.get(teams),
         figures={
             step: {team: value for team, value in each.items() if team in teams}
             for step, each in found.figures().items()
         },
     )
     decision = decide(round, gate, contest, randomness=randomness)
-    everybody = tuple(team.id for team in round.teams)
     return {
         "schema": SCHEMA,
         "jokbo": __version__,
@@ -83,7 +84,10 @@ def board_document(
             | {"rows": composite_rows(each, round.level)}
             for category, each in zip(round.categories, found.totals.categories, strict=True)
         ],
-        "tables": {"all": table(found, everybody), "eligible": table(found, teams)},
+        "tables": {
+            "all": _table(found, everybody, ranks.get(everybody)),
+            "eligible": _table(found, teams, ranks.get(teams)),
+        },
         **robustness(round, found.measured, found.events, teams=teams),
         "decision": decision.to_document(),
         "inputs": [asdict(each) for each in sorted(inputs, key=lambda each: each.name)],
@@ -120,10 +124,6 @@ def _team(team: Any) -> dict[str, Any]:
     }
 
 
-def _ranks(found: Standings, teams: Sequence[str]) -> Any:
-    return found.ranks(teams) if teams else None
-
-
 def composite_rows(each: Composite, level: float) -> list[dict[str, Any]]:
     """Score, error and own interval of every team, in the round's order."""
     low, high = each.interval(level)
@@ -141,11 +141,12 @@ def composite_rows(each: Composite, level: float) -> list[dict[str, Any]]:
     ]
 
 
-def table(found: Standings, teams: Sequence[str]) -> dict[str, Any] | None:
+def _table(
+    found: Standings, teams: Sequence[str], ranks: RankSets | RangeRanks | None
+) -> dict[str, Any] | None:
     """Ranks of some of the teams, best first; None where nobody is left."""
-    if not teams:
+    if ranks is None:
         return None
-    ranks = found.ranks(teams)
     whole = found.composite()
     rows = (
         _range_rows(found.range, teams)

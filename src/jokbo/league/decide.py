@@ -14,7 +14,7 @@ mobility across neighbourhoods and academic achievement across countries, Review
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -30,12 +30,12 @@ class RankSets(Protocol):
     """Simultaneous rank sets, first place 1; arrays in the order of the contest's teams."""
 
     @property
-    def best_rank(self) -> Sequence[int]:
+    def best_rank(self) -> Iterable[int]:
         """Lower ends, shape (teams,)."""
         ...
 
     @property
-    def worst_rank(self) -> Sequence[int]:
+    def worst_rank(self) -> Iterable[int]:
         """Upper ends, shape (teams,)."""
         ...
 

@@ -52,11 +52,20 @@ def render_page(template: str, report: object, *, lang: str) -> str:
 @cache
 def _templates() -> Environment:
     """Templates are compiled once: a site has hundreds of pages."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    pages = page_environment("jokbo.report")
+    pages.filters["bare"] = plain
+    pages.globals["draw"] = lambda chart: Markup(draw(chart))
+    return pages
+
+
+def page_environment(package: str) -> Environment:
+    """An environment for the templates of a package: texts escaped, names isolated, nothing undefined let through."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     pages = Environment(
-        loader=PackageLoader("jokbo.report", "templates"),
+        loader=PackageLoader(package, "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -64,8 +73,6 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )
     pages.filters["names"] = isolate
-    pages.filters["bare"] = plain
-    pages.globals["draw"] = lambda chart: Markup(draw(chart))
     return pages
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import resources
 from typing import Any
 
-from jokbo.errors import EvidenceError
 from jokbo.evidence import schema as rules
+from jokbo.evidence.documents import check_against, load_schema
 
 CLAIM = "jokbo.claim/1"
 LINT = "jokbo.claim-lint/1"
@@ -22,12 +19,9 @@ _INTEGER = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,12}))?([KMBT]?)")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?")
 
 
-@cache
 def schema(name: str) -> Mapping[str, Any]:
     """The JSON Schema of claims (:data:`CLAIM`) or of results (:data:`LINT`)."""
-    text = resources.files("jokbo.hearing.claims").joinpath(_FILES[name]).read_text(encoding="utf-8")
-    document: Mapping[str, Any] = json.loads(text)
-    return document
+    return load_schema("jokbo.hearing.claims", _FILES[name])
 
 
 def claim_problems(document: Any) -> Iterator[rules.Problem]:
@@ -49,10 +43,7 @@ def check_lint(document: Any, *, where: str) -> None:
     Traceback (most recent call last):
     jokbo.errors.EvidenceError: lint.json: field 'jokbo' is missing. It is damaged or edited.
     """
-    found = next(rules.problems(document, schema(LINT)), None)
-    if found is not None:
-        path, problem = found
-        raise EvidenceError(f"{where}{f' at {path}' if path else ''}: {problem}. It is damaged or edited.")
+    check_against(document, schema(LINT), where=where)
 
 
 def typed(value: Any, rule: Mapping[str, Any], whole: Mapping[str, Any]) -> Any:

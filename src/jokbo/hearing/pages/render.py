@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jokbo.report.html import isolate
+from jokbo.report.html import page_environment
 from jokbo.report.texts import Texts
 
 if TYPE_CHECKING:
@@ -41,18 +41,7 @@ def policy() -> str:
 @cache
 def environment() -> Environment:
     """The templates' environment; a server may overlay it with templates of its own."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    pages = Environment(
-        loader=PackageLoader("jokbo.hearing", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    pages.filters["names"] = isolate
-    return pages
+    return page_environment("jokbo.hearing")
 
 
 def render(template: str, page: Mapping[str, Any], *, lang: str, layout: str = "layout.html") -> str:
